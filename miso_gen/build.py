@@ -1,0 +1,432 @@
+"""Recipe -> store, over Dask. The only file that talks to Dask.
+
+Images are planned, cut into pieces (see ``work``), and the pieces are handed to processes through a bounded window. No pixels
+travel. An image that is there is kept, so that a build that was stopped in any way goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+from miso_gen.errors import BuildError, ClusterError, InputError, MisoGenError, OutputError, SpaceError, StoreError
+from miso_gen.recipe import Recipe, load_recipe, plan_images
+from miso_gen.store import (
+    BuildLock,
+    StoreRoot,
+    collect_records,
+    create_root,
+    finish_root,
+    list_images,
+    open_target,
+    read_root,
+    sweep,
+)
+from miso_gen.work import Piece, Site, carry_out, fingerprint, require_fingerprint, stages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from miso_gen.recipe import ImagePlan
+    from miso_gen.store import Target
+
+_BEAT_S = 10.0
+_CONNECT_S = 20
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be built, and why."""
+
+    image_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did.
+
+    Attributes:
+        path: The store.
+        root_digest: Digest over all images; None where some failed.
+        images: Images of the recipe.
+        built: Images that this build rendered.
+        kept: Images that were there already.
+        failures: Images that could not be built.
+        seconds: Time it took.
+        pixels: Pixels that this build rendered.
+    """
+
+    path: str
+    root_digest: str | None
+    images: int
+    built: int
+    kept: int
+    failures: tuple[Failure, ...]
+    seconds: float
+    pixels: int
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how a build goes."""
+
+    def start(self, plans: Sequence[ImagePlan], kept: set[str]) -> None:
+        """All images, and the ids of those that are there already."""
+
+    def progress(self, plan: ImagePlan, pixels: int, *, finished: bool) -> None:
+        """More pixels of an image are rendered, or it is finished."""
+
+    def failed(self, plan: ImagePlan, reason: str) -> None:
+        """An image could not be built."""
+
+
+class _Silent:
+    def start(self, plans: Sequence[ImagePlan], kept: set[str]) -> None: ...
+
+    def progress(self, plan: ImagePlan, pixels: int, *, finished: bool) -> None: ...
+
+    def failed(self, plan: ImagePlan, reason: str) -> None: ...
+
+
+def default_output(recipe: Recipe) -> Path:
+    """Return ``datasets/<name>/<version>`` below the current folder."""
+    return Path("datasets") / recipe.name / recipe.version
+
+
+def build(
+    recipe: Recipe | str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    tile: int = 512,
+    chunk: int = 256,
+    shard: int | None = None,
+    retries: int = 2,
+    watcher: Watcher | None = None,
+) -> BuildResult:
+    """Build the images of a recipe into a store, or finish a build that was stopped.
+
+    Args:
+        recipe: A recipe, or what :func:`load_recipe` takes.
+        out: Folder or URL of the store; default ``datasets/<name>/<version>``.
+        workers: Processes on this machine; default one per core. 1 works in this process.
+        scheduler: Address of a running Dask scheduler (``tcp://...``) or its scheduler file; ``sync`` works in this process.
+        tile: Side in pixels of the squares rendered at a time; never changes a byte of an image.
+        chunk: Side of the stored chunks in pixels; never changes a digest.
+        shard: Side of the stored shards in pixels, a multiple of ``chunk``; never changes a digest.
+        retries: How often an image that failed is tried again.
+        watcher: Hears of the progress.
+
+    Returns:
+        What was done; images that failed are in ``failures``, and the store is then not complete.
+
+    Raises:
+        RecipeError: The recipe is wrong.
+        OutputError: The output can't be used: another recipe's store, something else, or another build at work.
+        SpaceError: The disk is full. What is finished stays.
+        ClusterError: The scheduler can't be reached, or its workers run other versions.
+        BuildError: The workers were lost.
+    """
+    begin = monotonic()
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    _check_numbers(workers, tile, retries)
+    plans = plan_images(recipe)
+    location = default_output(recipe) if out is None else out
+    target = open_target(location if "://" in str(location) else Path(location).absolute())
+    site = Site(target, recipe.digest, fingerprint(), recipe.codec, tile, chunk, shard)
+    pieces = {plan.id: deque(stages(plan, site)) for plan in plans}  # also checks chunk and shard, before anything is written
+    watcher = watcher or _Silent()
+    _require_place(target, recipe)
+    with BuildLock(target) as lock:
+        kept = _require_place(target, recipe) & set(pieces)
+        sweep(target)
+        watcher.start(plans, kept)
+        todo = [plan for plan in plans if plan.id not in kept]
+        if not todo and _is_complete(target):
+            return BuildResult(str(location), read_root(target).root_digest, len(plans), 0, len(kept), (), monotonic() - begin, 0)
+        root = StoreRoot(recipe.name, recipe.version, recipe.to_dict(), recipe.digest, generator=fingerprint())
+        root = create_root(target, root, pieces)
+        with _Heartbeat(lock) as heart, _engine(workers, scheduler, site, len(todo)) as engine:
+            run = _Run(engine, site, {plan.id: pieces[plan.id] for plan in todo}, retries, watcher, heart)
+            run.work()
+        digest = None
+        if not run.failures:
+            digest = finish_root(target, root, collect_records(target, pieces)).root_digest
+    return BuildResult(
+        path=str(location),
+        root_digest=digest,
+        images=len(plans),
+        built=len(todo) - len(run.failures),
+        kept=len(kept),
+        failures=tuple(run.failures),
+        seconds=monotonic() - begin,
+        pixels=run.pixels,
+    )
+
+
+def _check_numbers(workers: int | None, tile: int, retries: int) -> None:
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, got {workers}. Leave it out for one per core.")
+    if tile < 16:
+        raise InputError(f"tile must be at least 16 px, got {tile}. 512 is a good choice.")
+    if retries < 0:
+        raise InputError(f"retries must be at least 0, got {retries}.")
+
+
+def _require_place(target: Target, recipe: Recipe) -> set[str]:
+    """Return the ids of the images that are there.
+
+    Raises:
+        OutputError: The place holds another recipe's store, or something that is no store.
+    """
+    where = target.describe("")
+    if "://" not in where and Path(where).is_file():
+        raise OutputError(f"output must be a folder, got the file {where}. Choose another place with -o.")
+    if not [name for name in target.list("") if not name.startswith("build.lock")]:
+        return set()
+    try:
+        root = read_root(target)
+    except StoreError as error:
+        if target.exists("images.zarr") and not target.exists("index.parquet") and not target.exists("images.zarr/zarr.json"):
+            return set()  # an earlier build was stopped before its first file
+        raise OutputError(f"output {where} must be new or a store of this recipe: {error} Choose another place with -o.") from error
+    if root.recipe_digest != recipe.digest:
+        raise OutputError(
+            f"output {where} must be a store of this recipe (digest {recipe.digest[:12]}), got one of {root.name} {root.version} "
+            f"(digest {root.recipe_digest[:12]}). Choose another place with -o, or remove it first."
+        )
+    return set(list_images(target))
+
+
+def _is_complete(target: Target) -> bool:
+    return read_root(target).complete and target.exists("index.parquet") and target.exists("instances.parquet")
+
+
+class _Engine(Protocol):
+    """Whoever carries out pieces."""
+
+    window: int  #: how many pieces it wants at a time
+
+    def submit(self, piece: Piece) -> None:
+        """Take a piece."""
+
+    def result(self) -> tuple[Piece, BaseException | None]:
+        """Wait for the next piece that is done or has failed."""
+
+
+@dataclass
+class _Run:
+    """The state of one build."""
+
+    engine: _Engine
+    site: Site
+    stages: dict[str, deque[list[Piece]]]
+    retries: int
+    watcher: Watcher
+    heart: _Heartbeat
+    failures: list[Failure] = field(default_factory=list)
+    pixels: int = 0
+    _open: dict[str, int] = field(default_factory=dict)  #: pieces of an image's present stage that are not done
+    _tries: dict[str, int] = field(default_factory=dict)
+
+    def work(self) -> None:
+        """Carry out all pieces; images that fail are noted, what concerns all of them is raised."""
+        waiting: deque[str] = deque(self.stages)
+        queue: deque[Piece] = deque()
+        flying = 0
+        while True:
+            while waiting and len(queue) < self.engine.window:
+                queue.extend(self._advance(waiting.popleft()))
+            while queue and flying < self.engine.window:
+                self.engine.submit(queue.popleft())
+                flying += 1
+            if not flying:
+                return
+            piece, error = self.engine.result()
+            flying -= 1
+            self.heart.check()
+            queue.extendleft(self._done(piece) if error is None else self._failed(piece, error))
+
+    def _advance(self, image_id: str) -> list[Piece]:
+        """Return the pieces of an image's next stage; none where it is finished."""
+        if not self.stages[image_id]:
+            return []
+        pieces = self.stages[image_id].popleft()
+        self._open[image_id] = len(pieces)
+        return pieces
+
+    def _done(self, piece: Piece) -> list[Piece]:
+        image_id = piece.plan.id
+        self.pixels += piece.pixels
+        if image_id not in self._open:  # the image failed in another piece
+            return []
+        self._open[image_id] -= 1
+        following = [] if self._open[image_id] else self._advance(image_id)
+        finished = not self._open[image_id] and not following
+        self.watcher.progress(piece.plan, piece.pixels, finished=finished)
+        return following
+
+    def _failed(self, piece: Piece, error: BaseException) -> list[Piece]:
+        if isinstance(error, SpaceError | ClusterError | OutputError):
+            raise error
+        tries = self._tries[piece.key] = self._tries.get(piece.key, 0) + 1
+        if not isinstance(error, MisoGenError) and tries <= self.retries:
+            return [piece]
+        if self._open.pop(piece.plan.id, None) is not None:
+            self.stages[piece.plan.id].clear()
+            reason = str(error) if isinstance(error, MisoGenError) else f"{type(error).__name__}: {error}"
+            self.failures.append(Failure(piece.plan.id, reason))
+            self.watcher.failed(piece.plan, reason)
+        return []
+
+
+class _Here:
+    """Carries out pieces in this process."""
+
+    window = 1
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._queue: deque[Piece] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, piece: Piece) -> None:
+        self._queue.append(piece)
+
+    def result(self) -> tuple[Piece, BaseException | None]:
+        piece = self._queue.popleft()
+        try:
+            carry_out(piece, self._site)
+        except Exception as error:  # noqa: BLE001  # one image's trouble must not stop the others
+            return piece, error
+        return piece, None
+
+
+class _Dask:
+    """Carries out pieces on a Dask cluster: a new local one, or a running one."""
+
+    def __init__(self, site: Site, *, workers: int | None = None, scheduler: str | None = None) -> None:
+        self._site, self._workers, self._scheduler = site, workers, scheduler
+        self._pieces: dict[str, Piece] = {}
+        self._tries: dict[str, int] = {}
+        self.window = 2
+
+    def __enter__(self) -> Self:
+        import dask
+        from distributed import Client, LocalCluster, as_completed
+
+        self._cluster = None
+        with dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_S}s"}):
+            if self._scheduler is None:
+                self._cluster = LocalCluster(
+                    n_workers=self._workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+                )
+                self._client = Client(self._cluster)
+            else:
+                self._client = self._connect()
+        workers = self._require_same_versions()
+        self.window = 2 * max(workers, 1)
+        self._futures = as_completed()
+        self._remote_site = self._client.scatter(self._site, broadcast=True, hash=False)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _connect(self) -> Any:
+        from distributed import Client
+
+        address = str(self._scheduler)
+        try:
+            if address.endswith(".json"):
+                return Client(scheduler_file=address, timeout=_CONNECT_S)
+            return Client(address, timeout=_CONNECT_S)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise ClusterError(
+                f"scheduler must be the address of a running Dask scheduler, got {address!r} ({type(error).__name__}). "
+                "Start one with `dask scheduler`, or leave --scheduler out."
+            ) from error
+
+    def _require_same_versions(self) -> int:
+        """Return the number of worker threads, after the versions of all workers were compared with ours."""
+        try:
+            self._client.wait_for_workers(1, timeout=_CONNECT_S)
+            self._client.run(require_fingerprint, self._site.fingerprint)
+        except TimeoutError as error:
+            raise ClusterError(
+                f"scheduler {self._scheduler} must have workers, got none in {_CONNECT_S} s. Start some with `dask worker`."
+            ) from error
+        except ModuleNotFoundError as error:
+            raise ClusterError(f"workers must have miso-gen installed, got: {error}. Install the same environment.") from error
+        return sum(self._client.nthreads().values())
+
+    def submit(self, piece: Piece) -> None:
+        tries = self._tries[piece.key] = self._tries.get(piece.key, 0) + 1
+        key = f"{piece.key}:{tries}:{id(self)}"
+        self._pieces[key] = piece
+        self._futures.add(self._client.submit(carry_out, piece, self._remote_site, key=key, pure=False))
+
+    def result(self) -> tuple[Piece, BaseException | None]:
+        from distributed import KilledWorker
+
+        future = next(self._futures)
+        piece = self._pieces.pop(future.key)
+        if future.status == "cancelled":
+            raise BuildError("the Dask scheduler dropped the build. What is finished stays: run the same command to go on.")
+        error = future.exception()
+        future.release()
+        if isinstance(error, KilledWorker):
+            return piece, BuildError("its worker died again and again, perhaps for lack of memory. Try fewer workers.")
+        return piece, error
+
+
+def _engine(workers: int | None, scheduler: str | None, site: Site, images: int) -> _Here | _Dask:
+    if scheduler == "sync" or (scheduler is None and (workers == 1 or images == 0)):
+        return _Here(site)
+    return _Dask(site, workers=workers, scheduler=scheduler)
+
+
+class _Heartbeat:
+    """Renews the lock of a store while a build works, and says so if it was lost."""
+
+    def __init__(self, lock: BuildLock) -> None:
+        self._lock = lock
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._beat, name="build-lock", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(_BEAT_S):
+            try:
+                self._lock.beat()
+            except Exception as error:  # noqa: BLE001  # raised again by check(), in the build's own thread
+                self._error = error
+                return
+
+    def check(self) -> None:
+        """Raise what the last beat ran into."""
+        if self._error is not None:
+            raise self._error
+

@@ -1,0 +1,52 @@
+"""Recipes: YAML -> :class:`Recipe` -> plan.
+
+The grammar, the values that may be drawn, overrides, digests, the JSON schema, and the abstract plug-ins. No arrays.
+"""
+
+from __future__ import annotations
+
+from miso_gen.recipe.load import load_recipe, recipe_files
+from miso_gen.recipe.model import Canvas, Recipe, ScenarioEntry
+from miso_gen.recipe.parameters import Parameters
+from miso_gen.recipe.plan import ImagePlan, plan_images
+from miso_gen.recipe.plugins import (
+    BACKGROUNDS,
+    DEFORMATIONS,
+    MORPHOLOGIES,
+    POINTS,
+    SCENARIOS,
+    Background,
+    Case,
+    Deformation,
+    Morphologies,
+    Plugin,
+    PointProcess,
+    Scenario,
+    Variant,
+)
+from miso_gen.recipe.schema import recipe_json_schema
+
+__all__ = [
+    "BACKGROUNDS",
+    "DEFORMATIONS",
+    "MORPHOLOGIES",
+    "POINTS",
+    "SCENARIOS",
+    "Background",
+    "Canvas",
+    "Case",
+    "Deformation",
+    "ImagePlan",
+    "Morphologies",
+    "Parameters",
+    "Plugin",
+    "PointProcess",
+    "Recipe",
+    "Scenario",
+    "ScenarioEntry",
+    "Variant",
+    "load_recipe",
+    "plan_images",
+    "recipe_files",
+    "recipe_json_schema",
+]

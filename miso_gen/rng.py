@@ -1,0 +1,185 @@
+"""Random streams addressed by name.
+
+Every random thing has a stream of its own, found by its address (for example ``(2022, "gsp", "test", "0007", "disc")``), so
+that no draw depends on another, on the order of work, or on who does it. Only the raw words of numpy's PCG64DXSM decide:
+numpy promises those across versions, but not what the methods of ``Generator`` make of them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from miso_gen.geometry import Box
+
+NOISE_BLOCK = 512  #: side in pixels of the canonical blocks that pixel noise is anchored to
+_BLOCK_PIXELS = NOISE_BLOCK * NOISE_BLOCK
+_NORMAL_SCALE = 2.0**-28
+
+Address = tuple[str | int, ...]
+
+
+def bit_generator(address: Address) -> np.random.PCG64DXSM:
+    """Return the bit generator at an address: sha256 of its canonical JSON as 8 words of seed entropy."""
+    text = json.dumps(address, separators=(",", ":"), ensure_ascii=True)
+    entropy = np.frombuffer(sha256(text.encode()).digest(), "<u4").astype(np.uint32, copy=False)
+    return np.random.PCG64DXSM(np.random.SeedSequence(entropy))  # type: ignore[arg-type]  # an array is the fast way
+
+
+class Stream:
+    """Draws from one address, in order.
+
+    Args:
+        address: Strings and integers, e.g. ``Stream(2022, "gsp", "test", "0007", "disc")``.
+    """
+
+    def __init__(self, *address: str | int) -> None:
+        self.address: Address = address
+        self._bits = bit_generator(address)
+
+    def raw(self, count: int) -> NDArray[np.uint64]:
+        """Return the next ``count`` raw 64-bit words."""
+        return np.asarray(self._bits.random_raw(count), np.uint64)
+
+    def word(self) -> int:
+        """Return the next raw 64-bit word."""
+        return int(self._bits.random_raw())
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        """Return a float64 in [low, high), from 53 bits."""
+        return low + (high - low) * ((self.word() >> 11) * 2.0**-53)
+
+    def integer(self, low: int, high: int) -> int:
+        """Return an integer in [low, high), ``high - low <= 2**32``.
+
+        Raises:
+            ValueError: The range is empty.
+        """
+        if not low < high <= low + 2**32:
+            raise ValueError(f"range must hold 1 to 2**32 integers, got [{low}, {high}).")
+        return low + ((self.word() >> 32) * (high - low) >> 32)
+
+    def integers(self, low: int, high: int, count: int) -> NDArray[np.int64]:
+        """Return ``count`` integers in [low, high), int64; equal to as many calls of :meth:`integer`."""
+        if not low < high <= low + 2**31:
+            raise ValueError(f"range must hold 1 to 2**31 integers, got [{low}, {high}).")
+        return low + ((self.raw(count) >> np.uint64(32)) * np.uint64(high - low) >> np.uint64(32)).astype(np.int64)
+
+    def normal(self, mean: float = 0.0, std: float = 1.0) -> float:
+        """Return a normal draw through the quantile table; the tails end at 3.67 standard deviations."""
+        return mean + std * normal_quantile((self.word() >> 11) * 2.0**-53)
+
+    def permutation(self, count: int) -> list[int]:
+        """Return the numbers 0 .. count - 1 in random order (Fisher-Yates from the end)."""
+        order = list(range(count))
+        for last in range(count - 1, 0, -1):
+            other = self.integer(0, last + 1)
+            order[last], order[other] = order[other], order[last]
+        return order
+
+
+@cache
+def _normal_table() -> list[int]:
+    with files("miso_gen").joinpath("tables/normal.npy").open("rb") as file:
+        return [int(z) for z in np.load(file)]
+
+
+def normal_quantile(share: float) -> float:
+    """Return the standard normal quantile of a share in [0, 1).
+
+    4,096 table entries, the quantiles of (i + 1/2) / 4096, with linear interpolation; shares outside the first and the last
+    entry take these. Whole-number table, float64 + - x only.
+    """
+    table = _normal_table()
+    position = share * 4096.0 - 0.5
+    if position <= 0.0:
+        return table[0] * _NORMAL_SCALE
+    index = min(int(position), 4094)
+    weight = min(position - index, 1.0)
+    return (table[index] + (table[index + 1] - table[index]) * weight) * _NORMAL_SCALE
+
+
+class NoiseField:
+    """Independent noise per pixel, the same for every box that asks.
+
+    Each canonical 512 x 512 block of the image's own grid has its own stream, whose words run row by row. A box reads the
+    blocks that it touches, and of these only the rows that it needs.
+
+    Args:
+        address: The address of the field; blocks add their row and column.
+    """
+
+    def __init__(self, *address: str | int) -> None:
+        self.address: Address = address
+
+    def bits(self, box: Box) -> NDArray[np.uint8]:
+        """Return one fair bit per pixel, shape (h, w), uint8 in {0, 1}."""
+        parts = (
+            (target, np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, NOISE_BLOCK)[:, columns])
+            for target, columns, words in self._blocks(box, NOISE_BLOCK // 64)
+        )
+        return _joined(parts, box.shape)
+
+    def words16(self, box: Box) -> NDArray[np.uint16]:
+        """Return 16 random bits per pixel, shape (h, w), uint16."""
+        parts = (
+            (target, words.view("<u2").reshape(-1, NOISE_BLOCK)[:, columns])
+            for target, columns, words in self._blocks(box, NOISE_BLOCK // 4)
+        )
+        return _joined(parts, box.shape)
+
+    def bernoulli(self, probability: float, box: Box) -> NDArray[np.uint8]:
+        """Return 1 with a chance, shape (h, w), uint8 in {0, 1}: 16 random bits < round(65536 p); single bits for 1/2."""
+        if probability == 0.5:
+            return self.bits(box)
+        threshold = bernoulli_threshold(probability)
+        if threshold in (0, 65536):
+            return np.full(box.shape, threshold >> 16, np.uint8)
+        parts = (
+            (target, words.view("<u2").reshape(-1, NOISE_BLOCK)[:, columns] < np.uint16(threshold))
+            for target, columns, words in self._blocks(box, NOISE_BLOCK // 4)
+        )
+        return _joined(parts, box.shape).view(np.uint8)
+
+    def _blocks(self, box: Box, row_words: int) -> Iterator[tuple[tuple[slice, slice], slice, NDArray[np.uint64]]]:
+        """Yield (place in the box, columns of the block, raw words of the block's rows in the box)."""
+        for top in range(box.top - box.top % NOISE_BLOCK, box.bottom, NOISE_BLOCK):
+            first, last = max(box.top - top, 0), min(box.bottom - top, NOISE_BLOCK)
+            for left in range(box.left - box.left % NOISE_BLOCK, box.right, NOISE_BLOCK):
+                start, stop = max(box.left - left, 0), min(box.right - left, NOISE_BLOCK)
+                generator = bit_generator((*self.address, top // NOISE_BLOCK, left // NOISE_BLOCK))
+                if first:
+                    generator.advance(first * row_words)
+                words = generator.random_raw((last - first) * row_words).astype("<u8", copy=False)
+                target = (
+                    slice(top + first - box.top, top + last - box.top),
+                    slice(left + start - box.left, left + stop - box.left),
+                )
+                yield target, slice(start, stop), words
+
+
+def _joined(parts: Iterator[tuple[tuple[slice, slice], NDArray[Any]]], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return the blocks of a box as one array; a single block as it is, without a copy."""
+    out: NDArray[Any] | None = None
+    for place, part in parts:
+        if part.shape == shape:
+            return part
+        if out is None:
+            out = np.empty(shape, part.dtype)
+        out[place] = part
+    return np.empty(shape, np.uint8) if out is None else out
+
+
+def bernoulli_threshold(probability: float) -> int:
+    """Return round(65536 p), halves up, in 0 .. 65536."""
+    return int(65536.0 * probability + 0.5)

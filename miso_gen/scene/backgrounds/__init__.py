@@ -1,0 +1,1 @@
+"""Backgrounds: one file each."""

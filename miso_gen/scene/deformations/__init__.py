@@ -1,0 +1,1 @@
+"""Deformations of silhouettes: one file each."""

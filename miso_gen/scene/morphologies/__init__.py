@@ -1,0 +1,1 @@
+"""Sets of large silhouettes: one file each."""

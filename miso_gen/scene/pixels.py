@@ -1,0 +1,80 @@
+"""What a grey value in [0, 1] is in the stored type, and exact selection by masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+
+@dataclass(frozen=True)
+class PixelType:
+    """A stored pixel type; values in [0, 1] take its full range.
+
+    Attributes:
+        name: ``uint8`` (0 .. 255), ``uint16`` (0 .. 65535) or ``float32`` (0 .. 1).
+    """
+
+    name: str
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy type."""
+        return np.dtype(self.name)
+
+    @property
+    def top(self) -> int:
+        """The whole number that stands for 1; 65535 for float32, whose greys step as uint16's."""
+        return 255 if self.name == "uint8" else 65535
+
+    def level(self, value: float) -> int:
+        """Return the whole number of a value in [0, 1]: floor(top v + 1/2)."""
+        return int(self.top * value + 0.5)
+
+    def flat(self, value: float) -> NDArray[Any]:
+        """Return a value in [0, 1] as a pixel, shape ()."""
+        return np.asarray(value if self.name == "float32" else self.level(value), self.dtype)
+
+    def of_levels(self, levels: NDArray[Any]) -> NDArray[Any]:
+        """Return whole numbers in 0 .. top as pixels."""
+        if self.name == "float32":
+            return (levels.astype(np.float64) / 65535.0).astype(np.float32)
+        return levels.astype(self.dtype, copy=False)
+
+    def of_bytes(self, levels: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return 8-bit levels (0 .. 255 for 0 .. 1) as pixels."""
+        if self.name == "uint8":
+            return levels
+        if self.name == "uint16":
+            return levels.astype(np.uint16) * np.uint16(257)
+        return (levels.astype(np.float64) / 255.0).astype(np.float32)
+
+    def of_bits(self, bits: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return 0 / 1 as black / white pixels."""
+        if self.name == "uint8":
+            return np.negative(bits)
+        return bits.astype(self.dtype) * self.flat(1.0)
+
+    def full(self, mask: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return a 0 / 1 mask as words of the pixel's size with no or all bits set."""
+        word = np.dtype(f"u{self.dtype.itemsize}")
+        return np.negative(mask.astype(word, copy=False))
+
+    def select(self, full: NDArray[Any], yes: NDArray[Any], no: NDArray[Any]) -> NDArray[Any]:
+        """Return ``yes`` where the mask of :meth:`full` is set, else ``no``; shapes broadcast."""
+        word = full.dtype
+        below, above = no.view(word), yes.view(word)
+        return (((below ^ above) & full) ^ below).view(self.dtype)
+
+    def blend(self, pixels: NDArray[Any], full: NDArray[Any], value: NDArray[Any]) -> None:
+        """Write ``value`` into ``pixels`` where the mask of :meth:`full` is set, in place."""
+        word = full.dtype
+        target, source = pixels.view(word), value.view(word)
+        difference = target ^ source
+        difference &= full
+        target ^= difference

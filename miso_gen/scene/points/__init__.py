@@ -1,0 +1,1 @@
+"""Point processes: one file each."""

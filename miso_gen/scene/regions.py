@@ -1,0 +1,201 @@
+"""Where a thing is: regions of the image plane that yield their mask for any box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+
+from miso_gen.geometry import Box, Spans
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Region(Protocol):
+    """Pixels of an image, found box by box."""
+
+    @property
+    def bounds(self) -> Box:
+        """A box on the canvas outside of which there is nothing."""
+
+    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+        """Return the region in a box on the canvas, shape (h, w), uint8 in {0, 1}; None where the box holds nothing."""
+
+
+@runtime_checkable
+class LabelledRegion(Region, Protocol):
+    """A region of several objects."""
+
+    def labels(self, box: Box, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """Return the object ids (0: none) in a box, shape (h, w), of an unsigned type; None where the box holds nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Silhouette:
+    """A rasterised shape.
+
+    Attributes:
+        spans: The shape, or its mirror image at the main diagonal.
+        transposed: Whether rows and columns of ``spans`` are exchanged.
+    """
+
+    spans: Spans
+    transposed: bool = False
+
+    @cached_property
+    def bounds(self) -> Box:
+        """The smallest box that holds the shape."""
+        return self.spans.bounds.transposed if self.transposed else self.spans.bounds
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.spans.area
+
+    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+        """See :class:`Region`."""
+        if not self.bounds.overlaps(box):
+            return None
+        return np.ascontiguousarray(self.spans.mask(box.transposed).T) if self.transposed else self.spans.mask(box)
+
+
+@dataclass(frozen=True)
+class Disc:
+    """The pixels whose centre is nearer than ``radius`` to the centre of pixel (row, column), cut at the image border."""
+
+    row: int
+    column: int
+    radius: int
+    height: int
+    width: int
+
+    @property
+    def bounds(self) -> Box:
+        """The box of the disc on the canvas."""
+        reach = self.radius - 1
+        around = Box(self.row - reach, self.column - reach, self.row + reach + 1, self.column + reach + 1)
+        return around.intersection(Box(0, 0, self.height, self.width))
+
+    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+        """See :class:`Region`."""
+        inside = self.bounds.intersection(box)
+        if inside.empty:
+            return None
+        out = np.zeros(box.shape, np.uint8)
+        rows = np.arange(inside.top - self.row, inside.bottom - self.row)[:, None]
+        columns = np.arange(inside.left - self.column, inside.right - self.column)[None, :]
+        np.less(rows * rows + columns * columns, self.radius**2, out=out[inside.shifted(-box.top, -box.left).slices].view(np.bool_))
+        return out
+
+
+def disc_runs(radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of a disc and their half widths: row dy holds the columns -half .. half, all with d < radius."""
+    rows = np.arange(1 - radius, radius)
+    half = np.floor(np.sqrt((radius * radius - 1 - rows * rows).astype(np.float64))).astype(np.int64)
+    return rows, half
+
+
+class DiscField:
+    """Equal discs that do not overlap, cut by a silhouette; only those that show a pixel count.
+
+    Args:
+        centres: (n, 2) int64, rows and columns on the canvas, row-major order; nearer pairs than ``2 radius`` are forbidden.
+        radius: Radius in pixels; a pixel belongs to the disc iff its centre is nearer than that.
+        within: The silhouette that cuts the discs.
+    """
+
+    def __init__(self, centres: NDArray[np.int64], radius: int, within: Silhouette) -> None:
+        self.radius, self.within = radius, within
+        self.centres = centres[self._visible(centres)]
+        rows, half = disc_runs(radius)
+        self._rows = np.repeat(rows, 2 * half + 1)
+        self._columns = np.concatenate([np.arange(-h, h + 1) for h in half])
+
+    def _visible(self, centres: NDArray[np.int64]) -> NDArray[np.bool_]:
+        spans = self.within.spans
+        rows, half = disc_runs(self.radius)
+        reach = self.radius - 1
+        side = 16
+        counts = np.pad(spans.block_counts(side), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+        top, left = (np.maximum(centres - reach, 0) // side).T
+        bottom = np.minimum(centres[:, 0] + reach, spans.height - 1) // side + 1
+        right = np.minimum(centres[:, 1] + reach, spans.width - 1) // side + 1
+        inside = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left]
+        area = (np.minimum(bottom * side, spans.height) - top * side) * (np.minimum(right * side, spans.width) - left * side)
+        visible = inside == area
+        near = np.flatnonzero((inside > 0) & ~visible)  # the blocks around hold both: look at every run of these discs
+        y = centres[near, 0][:, None] + rows
+        first = np.maximum(centres[near, 1][:, None] - half, 0)
+        last = np.minimum(centres[near, 1][:, None] + half, spans.width - 1)
+        on_canvas = (y >= 0) & (y < spans.height)
+        touched = spans.touches(np.clip(y, 0, spans.height - 1), first, last) & on_canvas
+        visible[near] = touched.any(axis=1)
+        return visible
+
+    @property
+    def bounds(self) -> Box:
+        """The box of the silhouette."""
+        return self.within.bounds
+
+    def boxes(self) -> NDArray[np.int64]:
+        """Return the box of every disc on the canvas (before the cut), shape (n, 4): top, left, bottom, right."""
+        reach = self.radius - 1
+        low = np.maximum(self.centres - reach, 0)
+        high = np.minimum(self.centres + reach + 1, [self.within.spans.height, self.within.spans.width])
+        return np.concatenate([low, high], axis=1)
+
+    def labels(self, box: Box, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """See :class:`LabelledRegion`; discs are numbered from 1 in row-major order of their centres."""
+        reach = self.radius - 1
+        first, last = np.searchsorted(self.centres[:, 0], [box.top - reach, box.bottom + reach])
+        columns = self.centres[first:last, 1]
+        near = first + np.flatnonzero((columns >= box.left - reach) & (columns < box.right + reach))
+        if not len(near):
+            return None
+        # A margin around the box takes the pixels that stick out, so that none needs a test; it is cut off at the end.
+        margin = 2 * reach
+        padded = np.zeros((box.height + 2 * margin, box.width + 2 * margin), dtype)
+        origins = (self.centres[near, 0] - box.top + margin) * padded.shape[1] + self.centres[near, 1] - box.left + margin
+        places = origins[:, None] + (self._rows * padded.shape[1] + self._columns)
+        padded.reshape(-1)[places] = (near + 1).astype(dtype)[:, None]
+        cut = padded[margin : margin + box.height, margin : margin + box.width]
+        inside = self.within.mask(box)
+        return None if inside is None else cut * inside
+
+    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+        """See :class:`Region`."""
+        labels = self.labels(box, np.dtype(np.uint32))
+        return None if labels is None else (labels != 0).view(np.uint8)
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What is left of a region after a rim is taken away: pixels with no outside pixel nearer than or at ``rim``.
+
+    The image border is no outline: what lies beyond it counts as inside.
+    """
+
+    region: Silhouette
+    rim: int
+    height: int
+    width: int
+
+    @property
+    def bounds(self) -> Box:
+        """The box of the region."""
+        return self.region.bounds
+
+    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+        """See :class:`Region`."""
+        around = box.expanded(self.rim).intersection(Box(0, 0, self.height, self.width))
+        mask = self.region.mask(around)
+        if mask is None:
+            return None
+        steps = np.arange(-self.rim, self.rim + 1)
+        kernel = (steps[:, None] ** 2 + steps**2 <= self.rim**2).astype(np.uint8)
+        eroded = np.asarray(cv2.erode(mask, kernel), np.uint8)  # a minimum: exact in every version
+        return np.ascontiguousarray(eroded[box.shifted(-around.top, -around.left).slices])

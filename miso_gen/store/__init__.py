@@ -1,0 +1,102 @@
+"""The contract on disk: layout, write, read, validate. The only room that knows how pixels are stored.
+
+Names are imported on first use, so that a command that needs one of them does not pay for all.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from miso_gen.store.arrays import StoredArray
+    from miso_gen.store.digests import BlockDigests, array_digest, root_digest
+    from miso_gen.store.layout import LAYOUT, ArrayLayout, ImageLayout
+    from miso_gen.store.lock import BuildLock
+    from miso_gen.store.objects import ObjectTable
+    from miso_gen.store.read import Dataset, ImageView, open_dataset
+    from miso_gen.store.record import ImageRecord, read_record
+    from miso_gen.store.root import (
+        StoreRoot,
+        collect_records,
+        create_root,
+        finish_root,
+        image_path,
+        list_images,
+        read_root,
+        sweep,
+    )
+    from miso_gen.store.sharded import ShardedImage, ShardWriter
+    from miso_gen.store.target import Target, open_target
+    from miso_gen.store.validate import Problem, validate_image, validate_store
+    from miso_gen.store.write import ImageWriter
+
+_HOMES = {
+    "arrays": ("StoredArray",),
+    "digests": ("BlockDigests", "array_digest", "root_digest"),
+    "layout": ("ArrayLayout", "ImageLayout", "LAYOUT"),
+    "lock": ("BuildLock",),
+    "objects": ("ObjectTable",),
+    "read": ("Dataset", "ImageView", "open_dataset"),
+    "record": ("ImageRecord", "read_record"),
+    "root": (
+        "StoreRoot",
+        "collect_records",
+        "create_root",
+        "finish_root",
+        "image_path",
+        "list_images",
+        "read_root",
+        "sweep",
+    ),
+    "sharded": ("ShardWriter", "ShardedImage"),
+    "target": ("Target", "open_target"),
+    "validate": ("Problem", "validate_image", "validate_store"),
+    "write": ("ImageWriter",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "LAYOUT",
+    "ArrayLayout",
+    "BlockDigests",
+    "BuildLock",
+    "Dataset",
+    "ImageLayout",
+    "ImageRecord",
+    "ImageView",
+    "ImageWriter",
+    "ObjectTable",
+    "Problem",
+    "ShardWriter",
+    "ShardedImage",
+    "StoreRoot",
+    "StoredArray",
+    "Target",
+    "array_digest",
+    "collect_records",
+    "create_root",
+    "finish_root",
+    "image_path",
+    "list_images",
+    "open_dataset",
+    "open_target",
+    "read_record",
+    "read_root",
+    "root_digest",
+    "sweep",
+    "validate_image",
+    "validate_store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

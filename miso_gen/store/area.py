@@ -1,0 +1,288 @@
+"""One area of an image (all of it, or one shard), tile by tile: encoded, hashed and summed while in cache.
+
+Tiles may cut the area in any way. What matters is the *unit*: the smallest square of whole chunks and whole digest
+blocks. Units that a tile covers are used where they are, the rest is gathered in buffers until it is complete, so the
+files are the same for any tiling, and memory is bounded by the units that tiles left open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from miso_gen.geometry import Box
+from miso_gen.store.digests import BlockDigests, block_digest, constant_digest
+from miso_gen.store.layout import BLOCK, CELL
+from miso_gen.store.shards import ShardEncoder
+from miso_gen.store.summary import image_cells, truth_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from miso_gen.store.layout import ArrayName, ImageLayout
+
+    UInt64Array = NDArray[np.uint64]
+    Planes = dict[ArrayName, NDArray[Any]]
+
+_PIECE_BYTES = 1 << 20  #: tiles larger than this are worked through in pieces, so that they stay in cache
+_BLOCK_CELLS = BLOCK // CELL
+
+
+@dataclass
+class AreaResult:
+    """What one area adds to an image.
+
+    Attributes:
+        files: Bytes of the area's shard of every array.
+        digests: Digests of its blocks, by array.
+        summary: (3, rows, columns) uint64, its part of the summary.
+        histogram: (256,) int64.
+        truth_counts: Pixels of truth >= 1 and of truth == 2.
+    """
+
+    files: dict[ArrayName, bytes]
+    digests: dict[ArrayName, BlockDigests]
+    summary: UInt64Array
+    histogram: NDArray[np.int64]
+    truth_counts: tuple[int, int]
+
+
+class AreaEncoder:
+    """Takes the tiles of one area at level 0 and yields its files and its part of digests and summary.
+
+    Args:
+        layout: The image.
+        area: A shard of level 0, in pixels of the image.
+    """
+
+    def __init__(self, layout: ImageLayout, area: Box) -> None:
+        self.layout, self.area = layout, area
+        self._names = layout.names
+        self._dtypes = {name: layout.array(name).np_dtype for name in self._names}
+        self._encoders = {name: ShardEncoder(layout.array(name)) for name in self._names}
+        self._digests = {name: BlockDigests(layout.array(name).dtype, layout.array(name).shape) for name in self._names}
+        self._summary = np.zeros((3, -(-area.height // CELL), -(-area.width // CELL)), np.uint64)
+        self._histogram = np.zeros(256, np.int64)
+        self._open: dict[tuple[int, int], _OpenUnit] = {}
+        self._written = 0
+
+    def write(
+        self,
+        box: Box,
+        image: NDArray[Any],
+        truth: NDArray[np.uint8],
+        instances: NDArray[Any] | None = None,
+    ) -> None:
+        """Take one tile.
+
+        Args:
+            box: Where it lies, in pixels of the image, inside the area. Tiles must not overlap.
+            image: (C, h, w), the layout's dtype. Not kept, so the caller may use the memory again.
+            truth: (h, w) uint8, values 0, 1 and 2.
+            instances: (h, w), the layout's instances dtype; given exactly when the layout stores them.
+
+        Raises:
+            ValueError: Shape or dtype is not the layout's, the box leaves the area, or truth holds other values.
+        """
+        planes: Planes = {"image": image, "truth": truth}
+        if instances is not None:
+            planes["instances"] = instances
+        self._check(box, planes)
+        area, unit = self.area, self.layout.unit
+        tile = Box(box.top - area.top, box.left - area.left, box.bottom - area.top, box.right - area.left)
+        core = self._core(tile)
+        if core is not None:
+            for piece in self._pieces(core):
+                self._process(piece, _cut(planes, tile, piece))
+        for row in range(tile.top // unit, -(-tile.bottom // unit)):
+            for col in range(tile.left // unit, -(-tile.right // unit)):
+                whole = self._unit_box(row, col)
+                if core is None or not _contains(core, whole):
+                    self._gather((row, col), whole, _intersection(whole, tile), tile, planes)
+
+    def finish(self) -> AreaResult:
+        """Return what the area adds to the image.
+
+        Raises:
+            ValueError: The tiles did not cover the area exactly.
+        """
+        pixels = self.area.height * self.area.width
+        if self._written != pixels or self._open:
+            seen = self._written + sum(unit.seen for unit in self._open.values())
+            raise ValueError(f"tiles must cover all {pixels} px of {self.area} once, got {seen} px. Write every tile once.")
+        counts = self._summary[1:].sum(axis=(1, 2))
+        files = {name: encoder.finish() for name, encoder in self._encoders.items()}
+        return AreaResult(files, self._digests, self._summary, self._histogram, (int(counts[0]), int(counts[1])))
+
+    def _check(self, box: Box, planes: Planes) -> None:
+        if tuple(planes) != self._names:
+            raise ValueError(f"tile must have the arrays {self._names}, got {tuple(planes)}. Follow the layout.")
+        for name, plane in planes.items():
+            shape = (self.layout.channels, *box.shape) if name == "image" else box.shape
+            if plane.shape != shape or plane.dtype != self._dtypes[name]:
+                expected = f"{self._dtypes[name].name} of shape {shape}"
+                raise ValueError(f"{name} of {box} must be {expected}, got {plane.dtype.name} of {plane.shape}.")
+        if not _contains(self.area, box):
+            raise ValueError(f"tile must lie inside {self.area}, got {box}. Cut it at the border.")
+
+    def _core(self, tile: Box) -> Box | None:
+        """Return the units that the tile covers, as one box."""
+        unit, height, width = self.layout.unit, *self.area.shape
+        top, left = -(-tile.top // unit) * unit, -(-tile.left // unit) * unit
+        bottom = height if tile.bottom == height else tile.bottom // unit * unit
+        right = width if tile.right == width else tile.right // unit * unit
+        return Box(top, left, bottom, right) if top < bottom and left < right else None
+
+    def _pieces(self, core: Box) -> Iterator[Box]:
+        unit = self.layout.unit
+        pixel_bytes = self.layout.channels * self._dtypes["image"].itemsize
+        wide = max(unit, _PIECE_BYTES // (unit * pixel_bytes) // unit * unit)
+        tall = max(unit, _PIECE_BYTES // (min(wide, core.width) * pixel_bytes) // unit * unit)
+        for top in range(core.top, core.bottom, tall):
+            for left in range(core.left, core.right, wide):
+                yield Box(top, left, min(core.bottom, top + tall), min(core.right, left + wide))
+
+    def _unit_box(self, row: int, col: int) -> Box:
+        unit, height, width = self.layout.unit, *self.area.shape
+        return Box(row * unit, col * unit, min(height, (row + 1) * unit), min(width, (col + 1) * unit))
+
+    def _gather(self, place: tuple[int, int], whole: Box, part: Box, tile: Box, planes: Planes) -> None:
+        unit = self._open.get(place)
+        if unit is None:
+            unit = self._open[place] = _OpenUnit(
+                {name: np.empty((*p.shape[:-2], *whole.shape), p.dtype) for name, p in planes.items()}
+            )
+        source, destination = _cut(planes, tile, part), _cut(unit.planes, whole, part)
+        for name, plane in source.items():
+            destination[name][...] = plane
+        unit.seen += part.height * part.width
+        if unit.seen == whole.height * whole.width:
+            del self._open[place]
+            self._process(whole, unit.planes)
+
+    def _process(self, box: Box, planes: Planes) -> None:
+        """Use whole units, in pixels from the area's corner."""
+        cells = image_cells(planes["image"])
+        counts = truth_cells(planes["truth"])
+        top, left = box.top // CELL, box.left // CELL
+        place = (slice(top, top + cells.sums.shape[0]), slice(left, left + cells.sums.shape[1]))
+        self._summary[(0, *place)] = cells.sums
+        self._summary[(1, *place)] = counts.ones
+        self._summary[(2, *place)] = counts.twos
+        self._histogram += cells.histogram
+        self._written += box.height * box.width
+        constants: dict[ArrayName, list[list[int | None]]] = {"truth": _constant_truth(box, counts.ones, counts.twos)}
+        if cells.binary:
+            constants["image"] = _constant_image(box, cells.sums, self.layout.channels)
+        if "instances" in planes:
+            # An instance lies inside the truth, so a block without truth has none: 0 is certain, other values are not.
+            instances = planes["instances"]
+            empty = [[0 if value == 0 else None for value in row] for row in constants["truth"]]
+            if any(0 in row for row in empty):
+                constants["instances"] = _checked_zeros(box, empty, instances)
+        for name, plane in planes.items():
+            self._encode(name, box, plane, constants.get(name))
+
+    def _encode(self, name: ArrayName, box: Box, plane: NDArray[Any], constants: list[list[int | None]] | None) -> None:
+        """Hash the blocks and encode the chunks; where they coincide, one copy in cache serves both."""
+        digests, encoder, chunk = self._digests[name], self._encoders[name], self.layout.chunk
+        dtype, lead = self._dtypes[name], plane.shape[:-2]
+        fused = chunk == BLOCK
+        first_row, first_col = (self.area.top + box.top) // BLOCK, (self.area.left + box.left) // BLOCK
+        for i, (top, bottom) in enumerate(_cuts(box.height, BLOCK)):
+            for j, (left, right) in enumerate(_cuts(box.width, BLOCK)):
+                value = constants[i][j] if constants else None
+                shape = (*lead, bottom - top, right - left)
+                row, col = (box.top + top) // chunk, (box.left + left) // chunk
+                if value is not None:
+                    digests.add(first_row + i, first_col + j, constant_digest(dtype.name, shape, value))
+                    if not fused or not value:
+                        continue
+                    if shape[-2:] == (BLOCK, BLOCK):
+                        encoder.add_constant(row, col, value)
+                        continue
+                block = np.ascontiguousarray(plane[..., top:bottom, left:right], dtype)
+                if value is None:
+                    digests.add(first_row + i, first_col + j, block_digest(block))
+                if fused:
+                    encoder.add(row, col, block)
+        if not fused:
+            for top, bottom in _cuts(box.height, chunk):
+                for left, right in _cuts(box.width, chunk):
+                    encoder.add((box.top + top) // chunk, (box.left + left) // chunk, plane[..., top:bottom, left:right])
+
+
+class _OpenUnit:
+    """A unit of which some pixels are still to come."""
+
+    def __init__(self, planes: Planes) -> None:
+        self.planes, self.seen = planes, 0
+
+
+def _cuts(size: int, step: int) -> list[tuple[int, int]]:
+    return [(start, min(size, start + step)) for start in range(0, size, step)]
+
+
+def _cut(planes: Planes, whole: Box, part: Box) -> Planes:
+    if part == whole:
+        return planes
+    rows = slice(part.top - whole.top, part.bottom - whole.top)
+    cols = slice(part.left - whole.left, part.right - whole.left)
+    return {name: plane[..., rows, cols] for name, plane in planes.items()}
+
+
+def _contains(outer: Box, inner: Box) -> bool:
+    rows = outer.top <= inner.top and inner.bottom <= outer.bottom
+    return rows and outer.left <= inner.left and inner.right <= outer.right
+
+
+def _intersection(one: Box, other: Box) -> Box:
+    top, left = max(one.top, other.top), max(one.left, other.left)
+    return Box(top, left, min(one.bottom, other.bottom), min(one.right, other.right))
+
+
+def _block_sums(cells: UInt64Array) -> list[list[int]]:
+    rows, cols = cells.shape
+    sums = np.add.reduceat(cells, range(0, rows, _BLOCK_CELLS), axis=0)
+    result: list[list[int]] = np.add.reduceat(sums, range(0, cols, _BLOCK_CELLS), axis=1).tolist()
+    return result
+
+
+def _block_sizes(box: Box) -> list[list[int]]:
+    rows, cols = _cuts(box.height, BLOCK), _cuts(box.width, BLOCK)
+    return [[(bottom - top) * (right - left) for left, right in cols] for top, bottom in rows]
+
+
+def _constant_truth(box: Box, ones: UInt64Array, twos: UInt64Array) -> list[list[int | None]]:
+    """Return the value of every block that holds one only: counts tell it without another look at the pixels."""
+    rows = zip(_block_sums(ones), _block_sums(twos), _block_sizes(box), strict=True)
+    return [[_truth_value(one, two, size) for one, two, size in zip(*row, strict=True)] for row in rows]
+
+
+def _truth_value(ones: int, twos: int, size: int) -> int | None:
+    if ones == 0:
+        return 0
+    if ones < size:
+        return None
+    return {0: 1, size: 2}.get(twos)
+
+
+def _constant_image(box: Box, sums: UInt64Array, channels: int) -> list[list[int | None]]:
+    """Return the value of every block of a binary image that is all 0 or all 255."""
+    rows = zip(_block_sums(sums), _block_sizes(box), strict=True)
+    return [[{0: 0, 255 * size * channels: 255}.get(total) for total, size in zip(*row, strict=True)] for row in rows]
+
+
+def _checked_zeros(box: Box, values: list[list[int | None]], plane: NDArray[Any]) -> list[list[int | None]]:
+    """Keep a claimed 0 only where the pixels agree, so that a wrong instance map is stored as it is."""
+    return [
+        [
+            None if value is None or plane[top:bottom, left:right].any() else 0
+            for value, (left, right) in zip(row, _cuts(box.width, BLOCK), strict=True)
+        ]
+        for row, (top, bottom) in zip(values, _cuts(box.height, BLOCK), strict=True)
+    ]

@@ -1,0 +1,211 @@
+"""Sums over 16 x 16 cells and the histogram of an image, computed while its pixels are in cache.
+
+The summary has shape ``(3, ceil(H / 16), ceil(W / 16))``, uint64: per cell the sum over channels of the pixel
+values as integers, the count of truth >= 1, and the count of truth == 2. Cells at the border may be partial.
+
+A pixel's integer is its value for uint8 and uint16, and ``floor(clip(v, 0, 1) * 65535 + 0.5)`` in float64 for float32.
+The histogram has 256 bins over all channels: the value (uint8), ``value >> 8`` (uint16), ``min(255, floor(v * 256))``
+(float32).
+
+Eight pixels are added at once in the lanes of a uint64: bytes are widened to four 16-bit lanes, sixteen rows are
+added (at most 16 * 510 a lane), then the lanes (at most 65280 a cell), so no lane ever overflows.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from miso_gen.store.layout import CELL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    UInt64Array = NDArray[np.uint64]
+    Int64Array = NDArray[np.int64]
+
+_EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
+_EVEN_SHORTS = np.uint64(0x0000FFFF0000FFFF)
+_BIT_0 = np.uint64(0x0101010101010101)
+_BIT_1 = np.uint64(0x0202020202020202)
+_ADD_SHORTS = np.uint64(0x0001000100010001)
+FLOAT_SCALE = 65535  #: integer of the float32 pixel value 1.0
+
+
+class ImageCells(NamedTuple):
+    """Cells and histogram of some pixels.
+
+    Attributes:
+        sums: (rows, columns) uint64, sum over channels of the pixel integers in every cell.
+        histogram: (256,) int64.
+        binary: Whether every pixel is 0 or 255 (uint8 only).
+    """
+
+    sums: UInt64Array
+    histogram: Int64Array
+    binary: bool
+
+
+class TruthCells(NamedTuple):
+    """Counts of truth >= 1 and of truth == 2 in every cell, both (rows, columns) uint64."""
+
+    ones: UInt64Array
+    twos: UInt64Array
+
+
+class _Scratch(threading.local):
+    """Buffers that outlive a call: fresh ones of this size would fault in their pages every time."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, NDArray[np.uint8]] = {}
+
+    def get(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        buffer = self.buffers.get(name)
+        if buffer is None or buffer.size < size:
+            buffer = self.buffers[name] = np.empty(size, np.uint8)
+        view: NDArray[Any] = buffer[:size].view(dtype).reshape(shape)
+        return view
+
+
+_scratch = _Scratch()
+
+
+def image_cells(pixels: NDArray[Any]) -> ImageCells:
+    """Return cells and histogram of pixels of shape (C, h, w); cells start at the upper left pixel."""
+    results = [_plane_cells(plane) for plane in pixels]
+    if len(results) == 1:
+        return results[0]
+    sums: UInt64Array = np.add.reduce([result.sums for result in results])
+    histogram: Int64Array = np.add.reduce([result.histogram for result in results])
+    return ImageCells(sums, histogram, all(result.binary for result in results))
+
+
+def truth_cells(truth: NDArray[np.uint8]) -> TruthCells:
+    """Return the counts of a truth of shape (h, w), values in {0, 1, 2}.
+
+    Raises:
+        ValueError: A value is above 2.
+    """
+    rows, cols = -(-truth.shape[0] // CELL), -(-truth.shape[1] // CELL)
+    highest = int(truth.max())
+    if highest > 2:
+        raise ValueError(f"truth must hold 0, 1 and 2 only, got {highest}. Fix the scenario's truth.")
+    if highest == 0:
+        return TruthCells(np.zeros((rows, cols), np.uint64), np.zeros((rows, cols), np.uint64))
+    words = _whole_cells(truth).view(np.uint64)
+    # The sum of a cell is ones + 2 * twos; 16 rows of bytes of at most 2 can't overflow.
+    total = _add_byte_lanes(_add_rows(words))
+    masked = np.bitwise_and(words, _BIT_1, out=_scratch.get("word", words.shape, np.uint64))
+    twos = _add_byte_lanes(_add_rows(masked)) >> np.uint64(1)
+    return TruthCells(total - twos, twos)
+
+
+def _plane_cells(plane: NDArray[Any]) -> ImageCells:
+    whole = _whole_cells(plane)
+    if plane.dtype == np.uint8:
+        sums, histogram, binary = _byte_cells(whole)
+    elif plane.dtype == np.uint16:
+        sums, histogram, binary = _short_cells(whole), _bincount(whole.view(np.uint8)[:, 1::2]), False
+    else:
+        sums, histogram, binary = *_float_cells(whole), False
+    histogram[0] -= whole.size - plane.size  # pixels added to fill the last cells
+    return ImageCells(sums, histogram, binary)
+
+
+def _whole_cells(plane: NDArray[Any]) -> NDArray[Any]:
+    """Return the plane filled up with zeros to whole cells, in memory that can be viewed as words."""
+    height, width = plane.shape
+    full = (-(-height // CELL) * CELL, -(-width // CELL) * CELL)
+    if full == plane.shape and plane.strides[1] == plane.itemsize:
+        return plane
+    filled = _scratch.get("filled", full, plane.dtype)
+    filled[:height, :width] = plane
+    filled[height:] = 0
+    filled[:height, width:] = 0
+    return filled
+
+
+def _byte_cells(plane: NDArray[np.uint8]) -> tuple[UInt64Array, Int64Array, bool]:
+    words = plane.view(np.uint64)
+    if _is_binary(plane):
+        bits = np.bitwise_and(words, _BIT_0, out=_scratch.get("word", words.shape, np.uint64))
+        counts = _add_byte_lanes(_add_rows(bits))
+        histogram = np.zeros(256, np.int64)
+        histogram[255] = int(counts.sum())
+        histogram[0] = plane.size - histogram[255]
+        return counts * np.uint64(255), histogram, True
+    odd = np.right_shift(words, np.uint64(8), out=_scratch.get("word", words.shape, np.uint64))
+    odd &= _EVEN_BYTES
+    even = np.bitwise_and(words, _EVEN_BYTES, out=_scratch.get("other", words.shape, np.uint64))
+    odd += even
+    lanes = _add_rows(odd)
+    lanes = lanes[:, 0::2] + lanes[:, 1::2]
+    lanes *= _ADD_SHORTS
+    return lanes >> np.uint64(48), _byte_histogram(plane), False
+
+
+def _is_binary(plane: NDArray[np.uint8]) -> bool:
+    """Whether every pixel is 0 or 255: adding 1 makes them 1 and 0."""
+    for part in (plane[:1], plane):  # most other images show it in their first row
+        shifted = np.add(part, np.uint8(1), out=_scratch.get("word", part.shape, np.uint8))
+        if int(shifted.max()) > 1:
+            return False
+    return True
+
+
+def _byte_histogram(plane: NDArray[np.uint8]) -> Int64Array:
+    # Counting pairs of pixels halves the number of counts; the pairs are split up afterwards.
+    pairs = _bincount(plane.view(np.uint16), 1 << 16).reshape(256, 256)
+    histogram: Int64Array = pairs.sum(axis=0) + pairs.sum(axis=1)
+    return histogram
+
+
+def _bincount(values: NDArray[Any], bins: int = 256) -> Int64Array:
+    return np.bincount(values.reshape(-1), minlength=bins).astype(np.int64, copy=False)
+
+
+def _short_cells(plane: NDArray[np.uint16]) -> UInt64Array:
+    words = plane.view(np.uint64)
+    odd = np.right_shift(words, np.uint64(16), out=_scratch.get("word", words.shape, np.uint64))
+    odd &= _EVEN_SHORTS
+    even = np.bitwise_and(words, _EVEN_SHORTS, out=_scratch.get("other", words.shape, np.uint64))
+    odd += even
+    lanes = _add_rows(odd)
+    cells: UInt64Array = lanes.reshape(lanes.shape[0], -1, 4).sum(axis=2, dtype=np.uint64)
+    return (cells & np.uint64(0xFFFFFFFF)) + (cells >> np.uint64(32))
+
+
+def _float_cells(plane: NDArray[np.float32]) -> tuple[UInt64Array, Int64Array]:
+    value = _scratch.get("value", plane.shape, np.float64)
+    np.copyto(value, plane)
+    np.clip(value, 0, 1, out=value)
+    integers = _scratch.get("other", plane.shape, np.uint16)
+    value *= 256
+    np.minimum(value, 255, out=value)
+    np.copyto(integers, value, casting="unsafe")  # drops the fraction: floor, as no value is negative
+    histogram = _bincount(integers)
+    np.copyto(value, plane)
+    np.clip(value, 0, 1, out=value)
+    value *= FLOAT_SCALE
+    value += 0.5
+    np.copyto(integers, value, casting="unsafe")
+    return _short_cells(integers), histogram
+
+
+def _add_rows(words: UInt64Array) -> UInt64Array:
+    """Add the sixteen rows of every cell."""
+    height, width = words.shape
+    added: UInt64Array = np.add.reduce(words.reshape(height // CELL, CELL, width), axis=1)
+    return added
+
+
+def _add_byte_lanes(words: UInt64Array) -> UInt64Array:
+    """Add the sixteen bytes of every cell, each at most 32."""
+    # The product puts the sum of a word's eight bytes into its top byte; 8 * 32 would not fit, so halves are taken apart.
+    shorts = (words & _EVEN_BYTES) + ((words >> np.uint64(8)) & _EVEN_BYTES)
+    shorts = shorts[:, 0::2] + shorts[:, 1::2]
+    shorts *= _ADD_SHORTS
+    return shorts >> np.uint64(48)

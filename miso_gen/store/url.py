@@ -1,0 +1,133 @@
+"""A store under a URL: an object store, through fsspec."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from miso_gen.errors import MissingExtraError, OutputError
+from miso_gen.store.target import write_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from miso_gen.store.target import RangeSource
+
+
+class UrlTarget:
+    """A prefix of an object store, through fsspec."""
+
+    renames = False
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        self.url = url.rstrip("/") if not url.endswith("://") else url
+        self.options = dict(options or {})
+        self._fs: Any = None
+        self._pid = -1
+        self._root = ""
+        self._connect()
+
+    def __repr__(self) -> str:
+        return f"UrlTarget({self.url!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "options": self.options, "_fs": None, "_pid": -1, "_root": ""}
+
+    def _connect(self) -> Any:
+        if self._pid == os.getpid():
+            return self._fs
+        import fsspec  # type: ignore[import-untyped, unused-ignore]
+
+        protocol = self.url.split("://", 1)[0]
+        try:
+            # A cached listing would hide what another process wrote.
+            fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **self.options)
+        except ImportError as error:
+            package = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+            extra = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure"}
+            raise MissingExtraError(package.get(protocol, protocol), extra.get(protocol, protocol), self.url) from error
+        except ValueError as error:
+            raise OutputError(f"output must be a path or a URL that fsspec knows, got {self.url!r}. {error}.") from error
+        self._fs, self._root, self._pid = fs, root.rstrip("/"), os.getpid()
+        return fs
+
+    def _name(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    def describe(self, path: str) -> str:
+        """Return the full URL of a file."""
+        return f"{self.url}/{path}" if path else self.url
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of an object."""
+        data: bytes = self._connect().cat_file(self._name(path))
+        return data
+
+    def open(self, path: str) -> RangeSource:
+        """Open an object for reading pieces of it."""
+        size = self.size(path)
+        if size is None:
+            raise FileNotFoundError(self.describe(path))
+        return _UrlFile(self, path, size)
+
+    def read_range(self, path: str, start: int, length: int) -> bytes:
+        """Return a piece of an object."""
+        data: bytes = self._connect().cat_file(self._name(path), start=start, end=start + length)
+        return data
+
+    def write(self, path: str, data: bytes, *, atomic: bool = True) -> None:
+        """Write an object, whole or not at all."""
+        with write_errors(self.describe(path)):
+            self._connect().pipe_file(self._name(path), bytes(data))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object or a prefix of objects."""
+        fs = self._connect()
+        fs.invalidate_cache()
+        return bool(fs.exists(self._name(path)))
+
+    def size(self, path: str) -> int | None:
+        """Return the bytes of an object, None where there is none."""
+        fs = self._connect()
+        fs.invalidate_cache()
+        try:
+            info = fs.info(self._name(path))
+        except FileNotFoundError:
+            return None
+        return int(info["size"]) if info["type"] == "file" else None
+
+    def list(self, path: str) -> list[str]:
+        """Return the sorted names directly below a prefix; none where there are none."""
+        fs = self._connect()
+        fs.invalidate_cache()
+        try:
+            entries = fs.ls(self._name(path), detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted({str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries} - {""})
+
+    def remove(self, path: str) -> None:
+        """Remove an object or all below a prefix."""
+        fs = self._connect()
+        with write_errors(self.describe(path)):
+            if self.exists(path):
+                fs.rm(self._name(path), recursive=True)
+
+    def rename(self, source: str, destination: str) -> None:
+        """Object stores can't."""
+        raise NotImplementedError(f"{self.url} has no rename: {source} -> {destination}")
+
+    def free_space(self) -> int | None:
+        """Nobody can say."""
+        return None
+
+
+class _UrlFile:
+    def __init__(self, target: UrlTarget, path: str, size: int) -> None:
+        self._target, self._path, self.size = target, path, size
+
+    def read(self, start: int, length: int) -> bytes:
+        return self._target.read_range(self._path, start, length)
+
+    def close(self) -> None:
+        """Nothing is held."""
