@@ -27,7 +27,7 @@ from miso_gen.store import (
     read_root,
     sweep,
 )
-from miso_gen.work import Piece, Site, carry_out, fingerprint, require_fingerprint, stages
+from miso_gen.work import Piece, Site, carry_out_all, fingerprint, require_fingerprint, stages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 _BEAT_S = 10.0
 _CONNECT_S = 20
+_SMALL_PIXELS = 500_000_000  # what one process renders in the time that a cluster takes to start
+_BATCH = 32  # pieces in a task, at most
+_BATCH_PIXELS = 24_000_000  # a task's pixels, about; a tenth of a second of work against some milliseconds of the cluster's
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def build(
     Args:
         recipe: A recipe, or what :func:`load_recipe` takes.
         out: Folder or URL of the store; default ``datasets/<name>/<version>``.
-        workers: Processes on this machine; default one per core. 1 works in this process.
+        workers: Processes on this machine; default one per core. 1 works in this process, and so do small builds by default.
         scheduler: Address of a running Dask scheduler (``tcp://...``) or its scheduler file; ``sync`` works in this process.
         tile: Side in pixels of the squares rendered at a time; never changes a byte of an image.
         chunk: Side of the stored chunks in pixels; never changes a digest.
@@ -136,7 +139,7 @@ def build(
         BuildError: The workers were lost.
     """
     begin = monotonic()
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(os.fspath(recipe))
     _check_numbers(workers, tile, retries)
     plans = plan_images(recipe)
     location = default_output(recipe) if out is None else out
@@ -154,7 +157,7 @@ def build(
             return BuildResult(str(location), read_root(target).root_digest, len(plans), 0, len(kept), (), monotonic() - begin, 0)
         root = StoreRoot(recipe.name, recipe.version, recipe.to_dict(), recipe.digest, generator=fingerprint())
         root = create_root(target, root, pieces)
-        with _Heartbeat(lock) as heart, _engine(workers, scheduler, site, len(todo)) as engine:
+        with _Heartbeat(lock) as heart, _engine(workers, scheduler, site, todo) as engine:
             run = _Run(engine, site, {plan.id: pieces[plan.id] for plan in todo}, retries, watcher, heart)
             run.work()
         digest = None
@@ -197,11 +200,13 @@ def _require_place(target: Target, recipe: Recipe) -> set[str]:
     except StoreError as error:
         if target.exists("images.zarr") and not target.exists("index.parquet") and not target.exists("images.zarr/zarr.json"):
             return set()  # an earlier build was stopped before its first file
-        raise OutputError(f"output {where} must be new or a store of this recipe: {error} Choose another place with -o.") from error
-    if root.recipe_digest != recipe.digest:
         raise OutputError(
-            f"output {where} must be a store of this recipe (digest {recipe.digest[:12]}), got one of {root.name} {root.version} "
-            f"(digest {root.recipe_digest[:12]}). Choose another place with -o, or remove it first."
+            f"output {where} must be new or a store of this recipe: {error} Choose another place with -o."
+        ) from error
+    if (root.recipe_digest, root.name, root.version) != (recipe.digest, recipe.name, recipe.version):
+        raise OutputError(
+            f"output {where} must be a store of {recipe.name} {recipe.version} (digest {recipe.digest[:12]}), got one of "
+            f"{root.name} {root.version} (digest {root.recipe_digest[:12]}). Choose another place with -o, or remove it first."
         )
     return set(list_images(target))
 
@@ -210,16 +215,19 @@ def _is_complete(target: Target) -> bool:
     return read_root(target).complete and target.exists("index.parquet") and target.exists("instances.parquet")
 
 
+Outcomes = list[tuple[Piece, BaseException | None]]
+
+
 class _Engine(Protocol):
     """Whoever carries out pieces."""
 
-    window: int  #: how many pieces it wants at a time
+    window: int  #: how many batches it wants at a time
 
-    def submit(self, piece: Piece) -> None:
-        """Take a piece."""
+    def submit(self, batch: list[Piece]) -> None:
+        """Take a batch of pieces."""
 
-    def result(self) -> tuple[Piece, BaseException | None]:
-        """Wait for the next piece that is done or has failed."""
+    def result(self) -> Outcomes:
+        """Wait for the next batch; return what each of its pieces raised, None where it is done."""
 
 
 @dataclass
@@ -243,17 +251,27 @@ class _Run:
         queue: deque[Piece] = deque()
         flying = 0
         while True:
-            while waiting and len(queue) < self.engine.window:
+            while waiting and len(queue) < self.engine.window * _BATCH:
                 queue.extend(self._advance(waiting.popleft()))
             while queue and flying < self.engine.window:
-                self.engine.submit(queue.popleft())
+                self.engine.submit(self._batch(queue, len(queue) + len(waiting)))
                 flying += 1
             if not flying:
                 return
-            piece, error = self.engine.result()
+            outcomes = self.engine.result()
             flying -= 1
             self.heart.check()
-            queue.extendleft(self._done(piece) if error is None else self._failed(piece, error))
+            for piece, error in outcomes:
+                queue.extendleft(self._done(piece) if error is None else self._failed(piece, error))
+
+    def _batch(self, queue: deque[Piece], left: int) -> list[Piece]:
+        """Take pieces off the queue: enough that the cluster's own work is small, few enough that all workers have some."""
+        most = min(_BATCH, max(1, left // (2 * self.engine.window)))
+        batch, pixels = [queue.popleft()], 0
+        while queue and len(batch) < most and pixels < _BATCH_PIXELS:
+            batch.append(queue.popleft())
+            pixels += batch[-1].pixels
+        return batch
 
     def _advance(self, image_id: str) -> list[Piece]:
         """Return the pieces of an image's next stage; none where it is finished."""
@@ -295,23 +313,19 @@ class _Here:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._queue: deque[Piece] = deque()
+        self._queue: deque[list[Piece]] = deque()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def submit(self, piece: Piece) -> None:
-        self._queue.append(piece)
+    def submit(self, batch: list[Piece]) -> None:
+        self._queue.append(batch)
 
-    def result(self) -> tuple[Piece, BaseException | None]:
-        piece = self._queue.popleft()
-        try:
-            carry_out(piece, self._site)
-        except Exception as error:  # noqa: BLE001  # one image's trouble must not stop the others
-            return piece, error
-        return piece, None
+    def result(self) -> Outcomes:
+        batch = self._queue.popleft()
+        return list(zip(batch, carry_out_all(batch, self._site), strict=True))
 
 
 class _Dask:
@@ -319,8 +333,8 @@ class _Dask:
 
     def __init__(self, site: Site, *, workers: int | None = None, scheduler: str | None = None) -> None:
         self._site, self._workers, self._scheduler = site, workers, scheduler
-        self._pieces: dict[str, Piece] = {}
-        self._tries: dict[str, int] = {}
+        self._batches: dict[str, list[Piece]] = {}
+        self._count = 0
         self.window = 2
 
     def __enter__(self) -> Self:
@@ -374,28 +388,31 @@ class _Dask:
             raise ClusterError(f"workers must have miso-gen installed, got: {error}. Install the same environment.") from error
         return sum(self._client.nthreads().values())
 
-    def submit(self, piece: Piece) -> None:
-        tries = self._tries[piece.key] = self._tries.get(piece.key, 0) + 1
-        key = f"{piece.key}:{tries}:{id(self)}"
-        self._pieces[key] = piece
-        self._futures.add(self._client.submit(carry_out, piece, self._remote_site, key=key, pure=False))
+    def submit(self, batch: list[Piece]) -> None:
+        key = f"miso-gen-{id(self)}-{self._count}-{batch[0].key}"
+        self._count += 1
+        self._batches[key] = batch
+        self._futures.add(self._client.submit(carry_out_all, batch, self._remote_site, key=key, pure=False))
 
-    def result(self) -> tuple[Piece, BaseException | None]:
+    def result(self) -> Outcomes:
         from distributed import KilledWorker
 
         future = next(self._futures)
-        piece = self._pieces.pop(future.key)
+        batch = self._batches.pop(future.key)
         if future.status == "cancelled":
             raise BuildError("the Dask scheduler dropped the build. What is finished stays: run the same command to go on.")
         error = future.exception()
-        future.release()
+        if error is None:
+            return list(zip(batch, future.result(), strict=True))
         if isinstance(error, KilledWorker):
-            return piece, BuildError("its worker died again and again, perhaps for lack of memory. Try fewer workers.")
-        return piece, error
+            error = BuildError("its worker died again and again, perhaps for lack of memory. Try fewer workers.")
+        return [(piece, error) for piece in batch]
 
 
-def _engine(workers: int | None, scheduler: str | None, site: Site, images: int) -> _Here | _Dask:
-    if scheduler == "sync" or (scheduler is None and (workers == 1 or images == 0)):
+def _engine(workers: int | None, scheduler: str | None, site: Site, plans: Sequence[ImagePlan]) -> _Here | _Dask:
+    pixels = sum(plan.canvas.height * plan.canvas.width for plan in plans)
+    small = workers is None and pixels < _SMALL_PIXELS
+    if scheduler == "sync" or (scheduler is None and (workers == 1 or small)):
         return _Here(site)
     return _Dask(site, workers=workers, scheduler=scheduler)
 
@@ -421,7 +438,7 @@ class _Heartbeat:
         while not self._stop.wait(_BEAT_S):
             try:
                 self._lock.beat()
-            except Exception as error:  # noqa: BLE001  # raised again by check(), in the build's own thread
+            except Exception as error:  # raised again by check(), in the build's own thread
                 self._error = error
                 return
 
@@ -429,4 +446,3 @@ class _Heartbeat:
         """Raise what the last beat ran into."""
         if self._error is not None:
             raise self._error
-

@@ -33,7 +33,7 @@ def bit_generator(address: Address) -> np.random.PCG64DXSM:
     """Return the bit generator at an address: sha256 of its canonical JSON as 8 words of seed entropy."""
     text = json.dumps(address, separators=(",", ":"), ensure_ascii=True)
     entropy = np.frombuffer(sha256(text.encode()).digest(), "<u4").astype(np.uint32, copy=False)
-    return np.random.PCG64DXSM(np.random.SeedSequence(entropy))  # type: ignore[arg-type]  # an array is the fast way
+    return np.random.PCG64DXSM(np.random.SeedSequence(entropy))  # an array is the fast way
 
 
 class Stream:

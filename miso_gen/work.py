@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -61,7 +62,7 @@ class Site:
             width=canvas.width,
             channels=canvas.channels,
             dtype=canvas.dtype,
-            instances_dtype=instances,  # type: ignore[arg-type]  # uint16 or uint32, as the scene says
+            instances_dtype=instances,
             chunk=self.chunk,
             shard=self.shard,
             codec=self.codec,
@@ -111,7 +112,7 @@ def carry_out(piece: Piece, site: Site) -> None:
         MisoGenError: The image can't be made, or the store can't be written.
     """
     require_fingerprint(site.fingerprint)
-    cv2.setNumThreads(1)
+    _prepare_process()
     plan, scene = piece.plan, make_scene(piece.plan)
     layout = site.layout(plan, scene)
     path = image_path(plan.id)
@@ -131,6 +132,33 @@ def carry_out(piece: Piece, site: Site) -> None:
         shard = image.writer(piece.shard)
         _render(scene, shard.box, shard, site.tile)
         shard.finish()
+
+
+def carry_out_all(pieces: Sequence[Piece], site: Site) -> list[Exception | None]:
+    """Do pieces in turn; return what each of them raised, so that one image's trouble does not stop the others."""
+    outcomes: list[Exception | None] = []
+    for piece in pieces:
+        try:
+            carry_out(piece, site)
+            outcomes.append(None)
+        except Exception as error:  # whoever asked for the pieces decides what an error means
+            outcomes.append(error)
+    return outcomes
+
+
+@cache
+def _prepare_process() -> None:
+    """One thread for each process, and freed memory kept for the next tile.
+
+    Tiles take and free some hundred kilobytes thousands of times a second. Where the C library gives them back each time (Dask
+    asks it to), the kernel's page faults cost as much as the rendering.
+    """
+    cv2.setNumThreads(1)
+    if sys.platform.startswith("linux"):
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:  # glibc
+            mallopt(-1, 32 << 20)  # M_TRIM_THRESHOLD: bytes kept at the top of the heap
+            mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD: blocks from this size on are mapped one by one
 
 
 def _render(scene: Scene, area: Box, writer: ImageWriter | ShardWriter, tile: int) -> None:

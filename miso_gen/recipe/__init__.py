@@ -5,8 +5,9 @@ The grammar, the values that may be drawn, overrides, digests, the JSON schema, 
 
 from __future__ import annotations
 
+from miso_gen.recipe.entry import ScenarioEntry
 from miso_gen.recipe.load import load_recipe, recipe_files
-from miso_gen.recipe.model import Canvas, Recipe, ScenarioEntry
+from miso_gen.recipe.model import Canvas, Recipe
 from miso_gen.recipe.parameters import Parameters
 from miso_gen.recipe.plan import ImagePlan, plan_images
 from miso_gen.recipe.plugins import (

@@ -37,7 +37,7 @@ def recipe_files() -> dict[str, Path]:
     package = Path(__file__).resolve().parents[1]
     folders = (package / "recipes", package.parent / "recipes")
     folder = next((folder for folder in folders if folder.is_dir()), folders[0])
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def _read(source: str | Path | Mapping[str, Any]) -> Item:

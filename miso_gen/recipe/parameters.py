@@ -90,9 +90,10 @@ def _increasing(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-Integer = Annotated[int, BeforeValidator(_whole)]
-PositiveInt = Annotated[Integer, Field(gt=0)]
-NonNegativeInt = Annotated[Integer, Field(ge=0)]
+Whole = BeforeValidator(_whole)  #: takes 3.0 for 3; stands after the limits of an int, so that the JSON schema has them
+Integer = Annotated[int, Whole]
+PositiveInt = Annotated[int, Field(gt=0), Whole]
+NonNegativeInt = Annotated[int, Field(ge=0), Whole]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 UnitInterval = Annotated[float, Field(ge=0, le=1)]

@@ -8,7 +8,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from miso_gen.errors import RecipeError
-from miso_gen.recipe.model import Canvas, Recipe, ScenarioEntry
+from miso_gen.recipe.entry import ScenarioEntry
+from miso_gen.recipe.model import Canvas, Recipe
 from miso_gen.recipe.plugins import Case, Scalar, Scenario, Variant
 from miso_gen.recipe.template import Drawn, example
 

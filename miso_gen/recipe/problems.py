@@ -47,7 +47,7 @@ class Problem:
     """One thing that is wrong."""
 
     path: KeyPath
-    expected: str  #: completes "<path> must be ..."
+    expected: str  #: completes "<path> must be ...", or is a sentence with "must" of its own
     value: Any = NOTHING
     advice: str = ""  #: one sentence or more, or nothing
     place: str = ""  #: file and line, where known
@@ -55,7 +55,9 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
         got = "nothing" if self.value is NOTHING else shown(self.value)
-        return f"{where}{path_text(self.path)} must be {self.expected}, got {got}." + (f" {self.advice}" if self.advice else "")
+        what = path_text(self.path)
+        rule = f"{what}: {self.expected}" if " must " in self.expected else f"{what} must be {self.expected}"
+        return f"{where}{rule}, got {got}." + (f" {self.advice}" if self.advice else "")
 
 
 def report(problems: Iterable[Problem]) -> RecipeError:

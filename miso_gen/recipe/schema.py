@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from miso_gen.recipe.model import ENTRY_KEYS, SCHEMA, Canvas, Labels, Name, Recipe
+from miso_gen.recipe.entry import ENTRY_KEYS, Labels, Name
+from miso_gen.recipe.model import SCHEMA, Canvas, Recipe
 from miso_gen.recipe.parameters import Parameters
 from miso_gen.recipe.plugins import BACKGROUNDS, DEFORMATIONS, MORPHOLOGIES, POINTS, SCENARIOS, Plugin
 from miso_gen.recipe.problems import NOTHING

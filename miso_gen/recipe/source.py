@@ -40,7 +40,9 @@ class Item:
         here = self
         for key in path:
             inner = here.value
-            found = key in inner if isinstance(inner, dict) else isinstance(inner, list) and isinstance(key, int) and key < len(inner)
+            found = (
+                key in inner if isinstance(inner, dict) else isinstance(inner, list) and isinstance(key, int) and key < len(inner)
+            )
             if not found:
                 break
             here = inner[key]

@@ -7,7 +7,7 @@ that is wrong. A block gives a plain dict for a plug-in once its draws have valu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -223,9 +223,9 @@ def _tried(block: Block, item: Item, problems: list[Problem]) -> Block | None:
     try:
         block.model.model_validate({key: value for key, value in example(block).items() if key in block.model.model_fields})
     except ValidationError as error:
-        problems.extend(located(error, item))
-    except RecipeError as error:
-        problems.append(item.problem(f"a working {block.model.__name__}", str(error)))
+        for problem in located(error, item):
+            whole = problem.path == item.path  # a rule between fields: show what was written, not all that it stands for
+            problems.append(replace(problem, value=item.plain(), advice="") if whole else problem)
     else:
         return block
     return None
@@ -302,7 +302,7 @@ def named(family: Any, name: Item, problems: list[Problem]) -> type[Any] | None:
     """Return the class that a ``type`` names, or None where nothing has the name."""
     if isinstance(name.value, str):
         try:
-            return family.get(name.value)  # type: ignore[no-any-return]
+            return family.get(name.value)
         except UnknownNameError:
             pass
     known = family.names()

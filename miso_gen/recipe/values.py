@@ -90,10 +90,8 @@ def draw_of(item: Item, slot: Slot, problems: list[Problem]) -> Draw | None:
     return Draw(cast("Kind", kind), tuple(values))
 
 
-def draw_advice(value: Any) -> str:
-    """Return what may have been meant by a mapping where a scalar should be, or nothing."""
-    if not isinstance(value, dict):
-        return number_advice(value)
+def draw_advice(value: dict[str, Any]) -> str:
+    """Return what may have been meant by a mapping where a scalar should be."""
     return next((near for key in value if (near := suggestion(str(key), KINDS))), "").strip() or f"A value may be drawn: {FORMS}."
 
 
@@ -154,7 +152,7 @@ def located(error: ValidationError, item: Item) -> list[Problem]:
     found = []
     for problem in problems_of(error):
         there = item.at(problem.path)
-        advice = problem.advice or draw_advice(problem.value)
+        advice = problem.advice or (draw_advice(problem.value) if isinstance(problem.value, dict) else "")
         path = there.path if problem.expected != "given" else (*item.path, *problem.path)
         found.append(Problem(path, problem.expected, problem.value, advice, there.place))
     return found
@@ -162,4 +160,3 @@ def located(error: ValidationError, item: Item) -> list[Problem]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 @dataclass(frozen=True)
 class PixelType:
     """A stored pixel type; values in [0, 1] take its full range.

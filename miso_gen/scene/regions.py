@@ -88,7 +88,9 @@ class Disc:
         out = np.zeros(box.shape, np.uint8)
         rows = np.arange(inside.top - self.row, inside.bottom - self.row)[:, None]
         columns = np.arange(inside.left - self.column, inside.right - self.column)[None, :]
-        np.less(rows * rows + columns * columns, self.radius**2, out=out[inside.shifted(-box.top, -box.left).slices].view(np.bool_))
+        np.less(
+            rows * rows + columns * columns, self.radius**2, out=out[inside.shifted(-box.top, -box.left).slices].view(np.bool_)
+        )
         return out
 
 

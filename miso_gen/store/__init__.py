@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from miso_gen.store.arrays import StoredArray
+    from miso_gen.store.commit import finished_record
     from miso_gen.store.digests import BlockDigests, array_digest, root_digest
     from miso_gen.store.layout import LAYOUT, ArrayLayout, ImageLayout
     from miso_gen.store.lock import BuildLock
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "arrays": ("StoredArray",),
+    "commit": ("finished_record",),
     "digests": ("BlockDigests", "array_digest", "root_digest"),
     "layout": ("ArrayLayout", "ImageLayout", "LAYOUT"),
     "lock": ("BuildLock",),
@@ -77,6 +79,7 @@ __all__ = [
     "collect_records",
     "create_root",
     "finish_root",
+    "finished_record",
     "image_path",
     "list_images",
     "open_dataset",

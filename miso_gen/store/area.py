@@ -166,50 +166,51 @@ class AreaEncoder:
 
     def _process(self, box: Box, planes: Planes) -> None:
         """Use whole units, in pixels from the area's corner."""
-        cells = image_cells(planes["image"])
-        counts = truth_cells(planes["truth"])
         top, left = box.top // CELL, box.left // CELL
-        place = (slice(top, top + cells.sums.shape[0]), slice(left, left + cells.sums.shape[1]))
+        place = (slice(top, top - (-box.height // CELL)), slice(left, left - (-box.width // CELL)))
+        # One array after the other: each is still in cache when it is encoded.
+        cells = image_cells(planes["image"])
         self._summary[(0, *place)] = cells.sums
+        self._histogram += cells.histogram
+        constants = _constant_image(box, cells.sums, self.layout.channels) if cells.binary else None
+        self._encode("image", box, planes["image"], constants)
+        counts = truth_cells(planes["truth"])
         self._summary[(1, *place)] = counts.ones
         self._summary[(2, *place)] = counts.twos
-        self._histogram += cells.histogram
-        self._written += box.height * box.width
-        constants: dict[ArrayName, list[list[int | None]]] = {"truth": _constant_truth(box, counts.ones, counts.twos)}
-        if cells.binary:
-            constants["image"] = _constant_image(box, cells.sums, self.layout.channels)
+        constants = _constant_truth(box, counts.ones, counts.twos)
+        self._encode("truth", box, planes["truth"], constants)
         if "instances" in planes:
-            # An instance lies inside the truth, so a block without truth has none: 0 is certain, other values are not.
-            instances = planes["instances"]
-            empty = [[0 if value == 0 else None for value in row] for row in constants["truth"]]
-            if any(0 in row for row in empty):
-                constants["instances"] = _checked_zeros(box, empty, instances)
-        for name, plane in planes.items():
-            self._encode(name, box, plane, constants.get(name))
+            # An instance lies inside the truth, so a block without truth should have none.
+            empty = [[0 if value == 0 else None for value in row] for row in constants]
+            self._encode("instances", box, planes["instances"], _checked_zeros(box, empty, planes["instances"]))
+        self._written += box.height * box.width
 
     def _encode(self, name: ArrayName, box: Box, plane: NDArray[Any], constants: list[list[int | None]] | None) -> None:
         """Hash the blocks and encode the chunks; where they coincide, one copy in cache serves both."""
         digests, encoder, chunk = self._digests[name], self._encoders[name], self.layout.chunk
         dtype, lead = self._dtypes[name], plane.shape[:-2]
-        fused = chunk == BLOCK
+        fused, dtype_name = chunk == BLOCK, dtype.name
+        sure = constants is not None and name != "instances"  # then a block without a constant is not all zero
         first_row, first_col = (self.area.top + box.top) // BLOCK, (self.area.left + box.left) // BLOCK
+        chunk_row, chunk_col = box.top // BLOCK, box.left // BLOCK
         for i, (top, bottom) in enumerate(_cuts(box.height, BLOCK)):
             for j, (left, right) in enumerate(_cuts(box.width, BLOCK)):
                 value = constants[i][j] if constants else None
-                shape = (*lead, bottom - top, right - left)
-                row, col = (box.top + top) // chunk, (box.left + left) // chunk
+                whole = bottom - top == right - left == BLOCK
                 if value is not None:
-                    digests.add(first_row + i, first_col + j, constant_digest(dtype.name, shape, value))
-                    if not fused or not value:
-                        continue
-                    if shape[-2:] == (BLOCK, BLOCK):
-                        encoder.add_constant(row, col, value)
-                        continue
+                    shape = (*lead, bottom - top, right - left)
+                    digests.add(first_row + i, first_col + j, constant_digest(dtype_name, shape, value))
+                    if fused and whole:
+                        encoder.add_constant(chunk_row + i, chunk_col + j, value)
+                    elif fused and value:
+                        encoder.add(chunk_row + i, chunk_col + j, plane[..., top:bottom, left:right])
+                    continue
                 block = np.ascontiguousarray(plane[..., top:bottom, left:right], dtype)
-                if value is None:
-                    digests.add(first_row + i, first_col + j, block_digest(block))
-                if fused:
-                    encoder.add(row, col, block)
+                digests.add(first_row + i, first_col + j, block_digest(block))
+                if fused and whole and sure:
+                    encoder.put(chunk_row + i, chunk_col + j, block)
+                elif fused:
+                    encoder.add(chunk_row + i, chunk_col + j, block)
         if not fused:
             for top, bottom in _cuts(box.height, chunk):
                 for left, right in _cuts(box.width, chunk):

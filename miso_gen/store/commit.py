@@ -9,9 +9,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from miso_gen.errors import OutputError
+from miso_gen.errors import CorruptStoreError, OutputError
 from miso_gen.store import metadata
 from miso_gen.store.digests import array_digest
+from miso_gen.store.record import read_record
 from miso_gen.store.shards import encode_chunk
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from miso_gen.store.layout import ArrayLayout, ImageLayout
     from miso_gen.store.objects import ObjectTable
+    from miso_gen.store.record import ImageRecord
     from miso_gen.store.target import Target
 
 TEMPORARY = (".tmp-", ".old-", ".work-")  #: how names of unfinished folders start
@@ -95,6 +97,28 @@ def image_files(layout: ImageLayout) -> list[str]:
         for shard in layout.shards(level):
             files += [layout.shard_file(name, level, shard) for name in layout.names]
     return files
+
+
+def finished_record(target: Target, path: str, layout: ImageLayout, expected: Mapping[str, Any]) -> ImageRecord | None:
+    """Return the record of an image that an earlier build finished, None where it must be built.
+
+    Args:
+        target: The store.
+        path: Folder of the image.
+        layout: What it should be.
+        expected: What its ``miso`` attributes must say, as far as it is known without rendering.
+    """
+    try:
+        record = read_record(target, path)
+        if any(record.miso.get(name) != value for name, value in expected.items()):
+            return None
+        for name in layout.names:
+            if target.read(f"{path}/{layout.path(name)}/zarr.json") != metadata.array(layout.array(name)):
+                return None  # other chunks, or another shape
+    except (FileNotFoundError, NotADirectoryError, CorruptStoreError):
+        return None
+    whole = all(target.size(f"{path}/{file}") for file in image_files(layout))
+    return record if whole else None
 
 
 def commit_folder(target: Target, temporary: str, path: str, layout: ImageLayout, group: bytes, attempt: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,9 +61,10 @@ class LocalTarget:
     def size(self, path: str) -> int | None:
         """Return the bytes of a file, None where there is none."""
         try:
-            return os.stat(self.describe(path)).st_size  # noqa: PTH116
+            found = os.stat(self.describe(path))  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def list(self, path: str) -> list[str]:
         """Return the sorted names directly below a folder; none where it does not exist."""
@@ -98,6 +101,8 @@ class LocalTarget:
 
 
 class _LocalFile:
+    _descriptor = -1  # of a file that could not be opened
+
     def __init__(self, name: str) -> None:
         self._descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self.size = os.fstat(self._descriptor).st_size
@@ -120,7 +125,7 @@ def _write_file(name: str, data: bytes) -> None:
     try:
         descriptor = os.open(name, flags, 0o666)
     except FileNotFoundError:  # folders are rarer than files: make them when they turn out to be missing
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(name.rpartition("/")[0])
         descriptor = os.open(name, flags, 0o666)
     try:
         rest = memoryview(data)
@@ -128,3 +133,15 @@ def _write_file(name: str, data: bytes) -> None:
             rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
+
+
+def _make_folder(name: str) -> None:
+    """Make a folder and those above it; quicker than pathlib, which looks at each several times."""
+    try:
+        os.mkdir(name)  # noqa: PTH102
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        _make_folder(name.rpartition("/")[0])
+        with suppress(FileExistsError):
+            os.mkdir(name)  # noqa: PTH102

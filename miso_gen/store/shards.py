@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _ABSENT = 2**64 - 1
 _SHUFFLES = {"noshuffle": blosc.NOSHUFFLE, "shuffle": blosc.SHUFFLE, "bitshuffle": blosc.BITSHUFFLE}
 _CRC = struct.Struct("<I")
+_SIZE = struct.Struct("<I")
+_HEADER = 16  #: bytes of a blosc header; bytes 4 to 7 are the decoded size
 _REPAIR = "Build the image again, or fetch it again if it was copied."
 
 # Blosc's own threads make its bytes depend on the number of cores, and one process a core needs none.
@@ -48,10 +50,13 @@ def decode_chunk(data: bytes, array: ArrayLayout, name: str) -> NDArray[Any]:
     if len(data) < 4 or _CRC.pack(google_crc32c.value(body)) != data[-4:]:
         raise CorruptStoreError(f"{name} must match its checksum, got other bytes. {_REPAIR}")
     pixels = np.empty(array.chunk, array.np_dtype)
+    held = _SIZE.unpack_from(body, 4)[0] if len(body) >= _HEADER else 0
+    if held != pixels.nbytes:  # blosc fills a larger buffer in part and says nothing
+        raise CorruptStoreError(f"{name} must hold {pixels.nbytes} bytes of pixels, got {held}. {_REPAIR}")
     try:
         blosc.decompress(body, pixels)
     except (RuntimeError, ValueError) as error:
-        raise CorruptStoreError(f"{name} must hold {pixels.nbytes} bytes of pixels, got {error}. {_REPAIR}") from error
+        raise CorruptStoreError(f"{name} must be a blosc frame, got {error}. {_REPAIR}") from error
     return pixels
 
 
@@ -95,7 +100,11 @@ class ShardEncoder:
             pixels = padded
         pixels = np.ascontiguousarray(pixels, self.array.np_dtype)
         if has_pixels(pixels):
-            self._chunks[row * self.cols + col] = encode_chunk(pixels, self.array)
+            self.put(row, col, pixels)
+
+    def put(self, row: int, col: int, pixels: NDArray[Any]) -> None:
+        """Encode a chunk that is whole, C-contiguous, little endian, and known to hold more than zeros."""
+        self._chunks[row * self.cols + col] = encode_chunk(pixels, self.array)
 
     def add_constant(self, row: int, col: int, value: float) -> None:
         """Encode a whole chunk that holds one value."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
 _EVEN_SHORTS = np.uint64(0x0000FFFF0000FFFF)
-_BIT_0 = np.uint64(0x0101010101010101)
 _BIT_1 = np.uint64(0x0202020202020202)
 _ADD_SHORTS = np.uint64(0x0001000100010001)
 FLOAT_SCALE = 65535  #: integer of the float32 pixel value 1.0
@@ -129,14 +128,14 @@ def _whole_cells(plane: NDArray[Any]) -> NDArray[Any]:
 
 
 def _byte_cells(plane: NDArray[np.uint8]) -> tuple[UInt64Array, Int64Array, bool]:
-    words = plane.view(np.uint64)
     if _is_binary(plane):
-        bits = np.bitwise_and(words, _BIT_0, out=_scratch.get("word", words.shape, np.uint64))
-        counts = _add_byte_lanes(_add_rows(bits))
+        # As signed bytes the pixels are 0 and -1, so sixteen of them add up to minus their count.
+        counts = _add_byte_lanes(np.negative(_add_rows(plane)).view(np.uint64))
         histogram = np.zeros(256, np.int64)
         histogram[255] = int(counts.sum())
         histogram[0] = plane.size - histogram[255]
         return counts * np.uint64(255), histogram, True
+    words = plane.view(np.uint64)
     odd = np.right_shift(words, np.uint64(8), out=_scratch.get("word", words.shape, np.uint64))
     odd &= _EVEN_BYTES
     even = np.bitwise_and(words, _EVEN_BYTES, out=_scratch.get("other", words.shape, np.uint64))
@@ -148,12 +147,10 @@ def _byte_cells(plane: NDArray[np.uint8]) -> tuple[UInt64Array, Int64Array, bool
 
 
 def _is_binary(plane: NDArray[np.uint8]) -> bool:
-    """Whether every pixel is 0 or 255: adding 1 makes them 1 and 0."""
-    for part in (plane[:1], plane):  # most other images show it in their first row
-        shifted = np.add(part, np.uint8(1), out=_scratch.get("word", part.shape, np.uint8))
-        if int(shifted.max()) > 1:
-            return False
-    return True
+    """Whether every pixel is 0 or 255, which are 0 and -1 as signed bytes."""
+    signed = plane.view(np.int8)
+    # Most other images show what they are in their first row.
+    return all(int(part.max()) <= 0 and int(part.min()) >= -1 for part in (signed[:1], signed))
 
 
 def _byte_histogram(plane: NDArray[np.uint8]) -> Int64Array:
@@ -179,26 +176,25 @@ def _short_cells(plane: NDArray[np.uint16]) -> UInt64Array:
 
 
 def _float_cells(plane: NDArray[np.float32]) -> tuple[UInt64Array, Int64Array]:
+    clipped = np.clip(plane, 0, 1, out=_scratch.get("clipped", plane.shape, np.float32))
     value = _scratch.get("value", plane.shape, np.float64)
-    np.copyto(value, plane)
-    np.clip(value, 0, 1, out=value)
-    integers = _scratch.get("other", plane.shape, np.uint16)
-    value *= 256
-    np.minimum(value, 255, out=value)
-    np.copyto(integers, value, casting="unsafe")  # drops the fraction: floor, as no value is negative
-    histogram = _bincount(integers)
-    np.copyto(value, plane)
-    np.clip(value, 0, 1, out=value)
+    np.copyto(value, clipped)
     value *= FLOAT_SCALE
     value += 0.5
-    np.copyto(integers, value, casting="unsafe")
-    return _short_cells(integers), histogram
+    integers = _scratch.get("integer", plane.shape, np.uint16)
+    np.copyto(integers, value, casting="unsafe")  # drops the fraction: floor, as no value is negative
+    sums = _short_cells(integers)
+    clipped *= np.float32(256)  # a power of two: exact in float32
+    np.minimum(clipped, np.float32(255), out=clipped)
+    bins = _scratch.get("bins", plane.shape, np.uint8)
+    np.copyto(bins, clipped, casting="unsafe")
+    return sums, _byte_histogram(bins)
 
 
-def _add_rows(words: UInt64Array) -> UInt64Array:
-    """Add the sixteen rows of every cell."""
-    height, width = words.shape
-    added: UInt64Array = np.add.reduce(words.reshape(height // CELL, CELL, width), axis=1)
+def _add_rows(lanes: NDArray[Any]) -> NDArray[Any]:
+    """Add the sixteen rows of every cell; lanes wrap around."""
+    height, width = lanes.shape
+    added: NDArray[Any] = np.add.reduce(lanes.reshape(height // CELL, CELL, width), axis=1, dtype=lanes.dtype)
     return added
 
 

@@ -78,7 +78,10 @@ class UrlTarget:
     def write(self, path: str, data: bytes, *, atomic: bool = True) -> None:
         """Write an object, whole or not at all."""
         with write_errors(self.describe(path)):
-            self._connect().pipe_file(self._name(path), bytes(data))
+            try:
+                self._connect().pipe_file(self._name(path), bytes(data))
+            except FileNotFoundError as error:
+                raise OutputError(f"{self.url} must be in a bucket that exists, got {error}. Create the bucket.") from error
 
     def exists(self, path: str) -> bool:
         """Whether there is an object or a prefix of objects."""

@@ -1,5 +1,7 @@
 """Strict types, plug-in fields, specs."""
 
+# ruff: noqa: E501  (messages stand on one line, as a user sees them)
+
 from __future__ import annotations
 
 import pickle
@@ -97,7 +99,9 @@ def test_spec_there_and_back() -> None:
 def test_plugin_field_takes_name_mapping_and_instance() -> None:
     flat: Any = SCENARIOS.get("flat")
     noise = BACKGROUNDS.get("noise")()
-    assert flat(background="noise").background == flat(background={"type": "noise"}).background == flat(background=noise).background
+    assert (
+        flat(background="noise").background == flat(background={"type": "noise"}).background == flat(background=noise).background
+    )
 
 
 @pytest.mark.parametrize("value", [5, {"probability": 0.5}, ["noise"]])
@@ -112,7 +116,7 @@ def test_plugin_field_refuses_an_instance_of_another_family() -> None:
 
 
 def test_unknown_plugin() -> None:
-    with pytest.raises(UnknownNameError, match="background must be one of grey, noise, got 'nois'. Did you mean 'noise'?"):
+    with pytest.raises(UnknownNameError, match=r"background must be one of grey, noise, got 'nois'\. Did you mean 'noise'\?"):
         SCENARIOS.get("flat").from_spec({"background": "nois"})
 
 
@@ -128,7 +132,7 @@ def test_a_drawn_field_has_no_plain_default() -> None:
 
 def test_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Numbers().share = 0.1  # type: ignore[misc]
+        Numbers().share = 0.1
 
 
 def test_authors_mistakes() -> None:

@@ -1,5 +1,7 @@
 """Draws: what they give, and what is wrong with them."""
 
+# ruff: noqa: E501  (messages stand on one line, as a user sees them)
+
 from __future__ import annotations
 
 from collections import Counter
@@ -124,7 +126,9 @@ def test_messages_of_whole_numbers(complaint: Any, value: Any, message: str) -> 
 
 
 def test_normalised(recipe_of: Any) -> None:
-    plain = recipe_of({"type": "dots", "radius_px": {"uniform": [3.0, 9]}, "fuzz": {"each": [0, 1]}, "weight": {"normal": [1, 2]}})
+    plain = recipe_of(
+        {"type": "dots", "radius_px": {"uniform": [3.0, 9]}, "fuzz": {"each": [0, 1]}, "weight": {"normal": [1, 2]}}
+    )
     entry = plain.to_dict()["scenarios"][0]
     assert repr(entry["radius_px"]) == "{'uniform': [3, 9]}"
     assert repr(entry["fuzz"]) == "{'each': [0.0, 1.0]}"

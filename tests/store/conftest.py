@@ -33,7 +33,7 @@ def given(image_id: str = "gsp/test/0007", **changes: Any) -> dict[str, Any]:
 def sample(shape: tuple[int, int, int], dtype: str = "uint8", kind: str = "noise", seed: int = 0) -> dict[str, Any]:
     """Pixels, truth and instances with empty, full and mixed blocks."""
     rng = np.random.default_rng([seed, *shape])
-    channels, height, width = shape
+    height, width = shape[1:]
     top: Any = 1 if dtype == "float32" else np.iinfo(dtype).max
     if kind == "binary":
         image = (rng.random(shape) < 0.4).astype(dtype) * np.dtype(dtype).type(top)

@@ -14,7 +14,8 @@ from miso_gen.store.digests import BlockDigests, array_digest, block_digest, con
 
 
 def literal_digest(pixels):
-    header = '{"dtype":"%s","shape":%s}\n' % (pixels.dtype.name, json.dumps(list(pixels.shape), separators=(",", ":")))
+    shape = json.dumps(list(pixels.shape), separators=(",", ":"))
+    header = f'{{"dtype":"{pixels.dtype.name}","shape":{shape}}}\n'
     joined = header.encode()
     height, width = pixels.shape[-2:]
     for top in range(0, height, 256):

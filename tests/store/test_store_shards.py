@@ -109,7 +109,7 @@ def test_every_flipped_bit_is_noticed():
 @pytest.mark.parametrize("length", [0, 3, 147, 200])
 def test_a_cut_shard_is_noticed(length):
     data, pixels = shard_bytes()
-    with pytest.raises(CorruptStoreError, match="file 'a'|a must|of a must"):
+    with pytest.raises(CorruptStoreError, match=r"^a must|of a must"):
         ShardReader(LAYOUT, Bytes(data[:length]), "a").read(Box(0, 0, 20, 24), np.empty_like(pixels))
 
 

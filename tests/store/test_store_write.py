@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from miso_gen.errors import OutputError, SpaceError
 from miso_gen.geometry import Box
-from miso_gen.store import ImageLayout, ImageWriter, ShardedImage, array_digest, open_target
+from miso_gen.store import ImageLayout, ImageWriter, ShardedImage, array_digest, finished_record, open_target, read_record
 from miso_gen.store.area import AreaEncoder
+from miso_gen.store.local import LocalTarget
+from miso_gen.store.metadata import canonical
 from miso_gen.store.read import ImageView
 from miso_gen.store.validate import validate_image
 
@@ -104,6 +106,15 @@ def test_empty_chunks_are_not_stored(kit, tmp_path):
     assert (tmp_path / PATH / "0/c/0/0/0").stat().st_size == 4 * 16 + 4
 
 
+def test_empty_instances_inside_a_truth_are_not_stored(kit, tmp_path):
+    planes = kit.sample((1, 512, 512))
+    planes["truth"][:] = 1
+    planes["truth"][5, 5] = 2
+    planes["instances"][:] = 0
+    kit.write(open_target(tmp_path), PATH, planes, kit.layout_of(planes, instances=True))
+    assert (tmp_path / PATH / "labels/instances/0/c/0/0").stat().st_size == 4 * 16 + 4
+
+
 def test_minus_zero_is_stored(kit, tmp_path):
     planes = kit.sample((1, 64, 64), "float32", "zero")
     planes["image"][:] = -0.0
@@ -130,6 +141,36 @@ def test_attributes(kit, tmp_path):
         (1, "localisation", 0.4),
         (2, "discriminative", 0.9),
     ]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"b": [], "a": {}},
+        {"é": [1, [2, "x\n"], {"z": None, "a": True}], "n": [1.5, 1], "big": 2**70, "t": (1, 2), "b": [True, 1]},
+    ],
+)
+def test_canonical_text_is_that_of_json(document):
+    expected = json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+    assert canonical(document) == expected.encode()
+
+
+def test_canonical_text_refuses_nan():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical({"a": [float("nan")]})
+
+
+def test_a_finished_image_is_found(kit, tmp_path):
+    planes, target = kit.sample((1, 64, 64)), open_target(tmp_path)
+    layout = kit.layout_of(planes)
+    assert finished_record(target, PATH, layout, {}) is None
+    record = kit.write(target, PATH, planes, layout)
+    assert finished_record(target, PATH, layout, {"label": 1, "parameters": record.miso["parameters"]}) == record
+    assert finished_record(target, PATH, layout, {"label": 0}) is None
+    assert finished_record(target, PATH, kit.layout_of(planes, chunk=64), {}) is None
+    target.remove(f"{PATH}/0/c/0/0/0")
+    assert finished_record(target, PATH, layout, {}) is None
 
 
 def test_no_objects_and_an_empty_table(kit, tmp_path):
@@ -160,7 +201,7 @@ def test_missing_tiles_are_refused(kit):
     planes = kit.sample((1, 300, 300))
     area = AreaEncoder(kit.layout_of(planes), Box(0, 0, 300, 300))
     area.write(Box(0, 0, 300, 299), planes["image"][:, :, :299], planes["truth"][:, :299])
-    with pytest.raises(ValueError, match="must cover all 90000 px .* got 89700 px"):
+    with pytest.raises(ValueError, match=r"must cover all 90000 px .* got 89700 px"):
         area.finish()
 
 
@@ -204,6 +245,36 @@ def test_a_broken_or_other_image_is_replaced(kit, tmp_path, damage):
             (tmp_path / PATH).write_bytes(b"")
     kit.write(target, PATH, planes, kit.layout_of(planes))
     assert kit.contents(tmp_path) == expected
+
+
+@pytest.mark.parametrize("other_seed", [0, 9])
+def test_another_attempt_is_faster(kit, tmp_path, monkeypatch, other_seed):
+    """Whoever comes second keeps the same image, and replaces another one."""
+    planes, other = kit.sample((1, 64, 64)), kit.sample((1, 64, 64), seed=other_seed)
+    rename = LocalTarget.rename
+
+    def beaten(self, source, destination):
+        monkeypatch.setattr(LocalTarget, "rename", rename)
+        kit.write(open_target(tmp_path), PATH, other, kit.layout_of(other))
+        rename(self, source, destination)
+
+    monkeypatch.setattr(LocalTarget, "rename", beaten)
+    record = kit.write(open_target(tmp_path), PATH, planes, kit.layout_of(planes))
+    assert read_record(open_target(tmp_path), PATH) == record
+    assert validate_image(tmp_path / PATH) == []
+    assert os.listdir(tmp_path / "images.zarr/gsp/test") == ["0007"]
+
+
+def test_an_image_that_others_keep_changing(kit, tmp_path, monkeypatch):
+    planes, target = kit.sample((1, 64, 64)), open_target(tmp_path)
+
+    def always(self, source, destination):
+        raise FileExistsError(destination)
+
+    monkeypatch.setattr(LocalTarget, "rename", always)
+    with pytest.raises(OutputError, match="must be written by one build"):
+        kit.write(target, PATH, planes, kit.layout_of(planes))
+    assert os.listdir(tmp_path / "images.zarr/gsp/test") == []
 
 
 def test_a_failed_attempt_leaves_nothing(kit, tmp_path, monkeypatch):

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @DEFORMATIONS.register("affine")
 class Affine(ShapeDeformation):
-    """The map from output to input is [[cos r, -sin(r + s)], [sin r, cos(r + s)]] p + (tx, ty), p = (x, y) in pixels.
+    """Rotation, shear and translation of the outline.
 
-    Vertices go through its inverse in float64 and are rounded to the vertex lattice, so that the result is binary (the
-    source resamples the picture bilinearly and keeps fractional values along its rim).
+    The map from output to input is [[cos r, -sin(r + s)], [sin r, cos(r + s)]] p + (tx, ty), p = (x, y) in pixels. Vertices
+    go through its inverse in float64 and are rounded to the vertex lattice, so that the result is binary (the source
+    resamples the picture bilinearly and keeps fractional values along its rim).
 
     ::
 

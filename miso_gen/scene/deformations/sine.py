@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @DEFORMATIONS.register("sine")
 class Sine(ShapeDeformation):
-    """Line t is rolled cyclically by trunc(A f(k pi t / W)) pixels.
+    """Lines of the silhouette are rolled by a wave.
 
-    With axis x, column t moves down; with axis y, row t moves to the right. A = H / ``amplitude_divisor``.
+    Line t is rolled cyclically by trunc(A f(k pi t / W)) pixels. With axis x, column t moves down; with axis y, row t moves
+    to the right. A = H / ``amplitude_divisor``.
 
     ::
 

@@ -28,9 +28,10 @@ def library() -> dict[str, Any]:
 
 @MORPHOLOGIES.register("builtin")
 class Builtin(OutlinedMorphologies):
-    """24 own silhouettes, drawn by ``scripts/draw_silhouettes.py`` as whole-number polygons.
+    """24 own silhouettes, from bare-tree to window; the canary is the reference.
 
-    The design square is scaled to the shorter side of the canvas and centred.
+    Whole-number polygons, drawn by ``scripts/draw_silhouettes.py``. The design square is scaled to the shorter side of the
+    canvas and centred.
 
     ::
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 @POINTS.register("matern")
 class Matern(ScatteredPoints):
-    """Candidates fall uniformly; one survives iff no candidate nearer than the distance has a smaller mark.
+    """Random points that keep their distance: Matern's process of type II.
 
-    Candidates and their marks come from the stream of their canonical 512 x 512 block; equal marks are told apart by the
-    address (block row, block column, place in the stream). Each block has floor(expected + u) candidates, u uniform. Only
-    candidates on the canvas count.
+    Candidates fall uniformly; one survives iff no candidate nearer than the distance has a smaller mark. Candidates and their
+    marks come from the stream of their canonical 512 x 512 block; equal marks are told apart by the address (block row, block
+    column, place in the stream). Each block has floor(expected + u) candidates, u uniform. Only candidates on the canvas
+    count.
 
     ::
 
@@ -29,7 +30,7 @@ class Matern(ScatteredPoints):
     """
 
     candidates_per_mpx: PositiveFloat = 800.0
-    """Expected candidates per million pixels; about (1 - exp(-x)) / x of them survive, x = candidates per disc of the distance."""
+    """Expected candidates per million pixels; (1 - exp(-x)) / x of them survive, x = candidates within the distance of a point."""
 
     def scatter(self, height: int, width: int, distance: int, *address: str | int) -> NDArray[np.int64]:
         """See :class:`ScatteredPoints`."""

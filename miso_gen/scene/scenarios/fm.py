@@ -75,8 +75,8 @@ class FractalMorphologies(SilhouetteScenario):
         height, width = plan.canvas.height, plan.canvas.width
         if min(height, width) // self.shrink < 2:
             raise RecipeError(
-                f"{plan.scenario}: shrink must leave tiles of at least 2 x 2 px on a {height} x {width} canvas, got {self.shrink}. "
-                f"Use at most {min(height, width) // 2}."
+                f"{plan.scenario}: shrink must leave tiles of at least 2 x 2 px on a {height} x {width} canvas, "
+                f"got {self.shrink}. Use at most {min(height, width) // 2}."
             )
         if plan.label == 1:
             self._tile(plan, self.silhouette(plan))
@@ -98,8 +98,10 @@ class FractalMorphologies(SilhouetteScenario):
             )
         tile = _tile(shape, source, height // self.shrink, width // self.shrink)
         if not tile.any():
-            raise RecipeError(f"{plan.id}: the small copy of {plan.morphology!r} is empty. Use a smaller shrink or a larger canvas.")
-        row, column = ((0, 0) if busy else ((tile.shape[0] * count - height) // 2, (tile.shape[1] * count - width) // 2))
+            raise RecipeError(
+                f"{plan.id}: the small copy of {plan.morphology!r} is empty. Use a smaller shrink or a larger canvas."
+            )
+        row, column = (0, 0) if busy else ((tile.shape[0] * count - height) // 2, (tile.shape[1] * count - width) // 2)
         return Tiled(tile, row, column), "busy" if busy else "cropped"
 
     def scene(self, plan: ImagePlan) -> Scene:

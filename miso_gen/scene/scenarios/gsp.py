@@ -65,9 +65,9 @@ class GuiltySuperpixels(SilhouetteScenario):
         """See :class:`Scenario`."""
         height, width = plan.canvas.height, plan.canvas.width
         if self.window_px > min(height, width) * self.centre[0] * 2:
+            most = int(min(height, width) * self.centre[0] * 2)
             raise RecipeError(
-                f"{plan.scenario}: window_px must be at most {int(min(height, width) * self.centre[0] * 2)} on a {height} x {width} "
-                f"canvas, got {self.window_px}. Use a smaller window or a larger canvas."
+                f"{plan.scenario}: window_px must be at most {most} on a {height} x {width} canvas, got {self.window_px}. Use a smaller window or a larger canvas."
             )
         if plan.label == 0:
             return
@@ -113,6 +113,6 @@ class GuiltySuperpixels(SilhouetteScenario):
             if int(shape.spans.mask(window).sum()) > self.window_share * window.height * window.width:
                 return row, column
         raise RecipeError(
-            f"{plan.id}: {plan.morphology!r} must hold a window of {self.window_px} px with more than {self.window_share:.0%} object "
-            f"in its central part, found none in {_TRIES:,} places. Use a smaller window_px or window_share."
+            f"{plan.id}: {plan.morphology!r} must hold a window of {self.window_px} px with more than {self.window_share:.0%} "
+            f"object in its central part, found none in {_TRIES:,} places. Use a smaller window_px or window_share."
         )

@@ -83,11 +83,15 @@ class MorphologicalDifferences(SilhouetteScenario):
                 f"Fit deformations[{plan.settings['deformation']}] to the canvas ({plan.canvas.height} x {plan.canvas.width})."
             )
 
+    def _deformation(self, plan: ImagePlan) -> Deformation | None:
+        index = plan.settings.get("deformation")
+        return self.deformations[index] if isinstance(index, int) else None
+
     def _shape(self, plan: ImagePlan) -> Silhouette:
-        if "deformation" not in plan.settings:
+        deformation = self._deformation(plan)
+        if deformation is None or plan.morphology is None:
             return self.silhouette(plan)
-        deformation = self.deformations[int(plan.settings["deformation"])]
-        if not isinstance(deformation, ShapeDeformation) or plan.morphology is None:
+        if not isinstance(deformation, ShapeDeformation):
             raise TypeError(f"deformation {deformation.type_name!r} must be a ShapeDeformation.")
         return _deformed(self.outlines(), plan.morphology, deformation, plan.canvas.height, plan.canvas.width)
 
@@ -98,9 +102,8 @@ class MorphologicalDifferences(SilhouetteScenario):
         layers: tuple[Layer, ...] = (Layer(shape, texture, truth=2),)
         if self.truth == "contour":
             layers += (Layer(Inner(shape, self.contour_px, plan.canvas.height, plan.canvas.width), truth=1),)
-        drawn = {}
-        if "deformation" in plan.settings:
-            drawn["deformed"] = self.deformations[int(plan.settings["deformation"])].label
+        deformation = self._deformation(plan)
+        drawn = {} if deformation is None else {"deformed": deformation.label}
         return Scene(**self.blank(plan), layers=layers, objects=(Objects.single("silhouette", shape.bounds),), drawn=drawn)
 
 

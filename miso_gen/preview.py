@@ -1,0 +1,119 @@
+"""Pictures of a recipe, without a build, and of an image in a store."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from miso_gen.errors import InputError, UnknownNameError
+from miso_gen.geometry import Box
+from miso_gen.recipe import SCENARIOS, plan_images
+from miso_gen.render import render_box
+from miso_gen.scene import make_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from miso_gen.recipe import ImagePlan, Recipe
+    from miso_gen.render.pictures import Cell, Row
+    from miso_gen.scene import Scene
+    from miso_gen.store import ImageView
+
+
+def preview(recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Sequence[str] = ()) -> bytes:
+    """Return a contact sheet as PNG: for each scenario, images of every label beside their truth.
+
+    Args:
+        recipe: The recipe.
+        side: Longest side of a picture in pixels.
+        pairs: Pairs (or, where a scenario has none, one image of each label) shown of each scenario.
+        scenarios: Names of the scenarios to show; empty: all.
+
+    Raises:
+        UnknownNameError: A scenario is not in the recipe.
+        RecipeError: A scene can't be made.
+    """
+    from miso_gen.render.pictures import contact_sheet, png
+
+    names = [entry.name for entry in recipe.scenarios]
+    for name in scenarios:
+        if name not in names:
+            raise UnknownNameError("scenario", name, names)
+    rows = []
+    for position, (name, group) in enumerate(groupby(plan_images(recipe), key=lambda plan: plan.scenario)):
+        if not scenarios or name in scenarios:
+            rows.append(_row(list(group), side, pairs, position))
+    canvas = recipe.canvas
+    heading = f"{recipe.name} {recipe.version}  ·  {canvas.height} x {canvas.width} px"
+    return png(contact_sheet(heading, rows, side))
+
+
+def view(image: ImageView, box: tuple[int, int, int, int] | None = None, *, side: int = 1024) -> bytes:
+    """Return an image of a store with its truth laid over it, as PNG.
+
+    Args:
+        image: The image.
+        box: (top, left, bottom, right) in pixels; None: all of it.
+        side: Longest side of the picture; larger parts are shrunk by a whole number.
+
+    Raises:
+        InputError: The box is empty or reaches beyond the image.
+    """
+    from miso_gen.render.pictures import overlay_page, png, shrink
+
+    _, height, width = image.shape
+    whole = Box(0, 0, height, width)
+    try:
+        area = whole if box is None else Box(*box)
+    except ValueError as error:
+        raise InputError(f"{image.id}: {error}") from None
+    if area.empty or area.intersection(whole) != area:
+        raise InputError(
+            f"{image.id}: box must lie on the {height} x {width} image and hold a pixel, got "
+            f"{area.top},{area.left},{area.bottom},{area.right}. Give TOP,LEFT,BOTTOM,RIGHT."
+        )
+    facts = image.attributes
+    heading = (
+        f"{image.id}   {facts['label']} {facts['class_name']}   rows {area.top}-{area.bottom}, columns {area.left}-{area.right}"
+    )
+    return png(overlay_page(heading, shrink(image.read, area, side)))
+
+
+def _row(plans: list[ImagePlan], side: int, pairs: int, position: int) -> Row:
+    from miso_gen.render.pictures import Row
+
+    chosen = [plan for number in range(pairs) for plan in _sample(plans, 7 * position + 5 * number + 2)]
+    kind = SCENARIOS.get(plans[0].type)
+    title = plans[0].scenario if plans[0].scenario == kind.type_name else f"{plans[0].scenario} ({kind.type_name})"
+    summary = (kind.__doc__ or "").strip().partition("\n")[0]
+    return Row(title, f"{summary}  Evidence: {kind.evidence}.", tuple(_cell(plan, side) for plan in chosen))
+
+
+def _sample(plans: list[ImagePlan], number: int) -> list[ImagePlan]:
+    """Return the images of one pair by label, or one image of each label."""
+    pairs = list(dict.fromkeys(plan.pair for plan in plans if plan.pair is not None))
+    if pairs:
+        pair = pairs[number % len(pairs)]
+        return sorted((plan for plan in plans if plan.pair == pair), key=lambda plan: plan.label)
+    labels = sorted({plan.label for plan in plans})
+    groups = [[plan for plan in plans if plan.label == label] for label in labels]
+    return [group[number % len(group)] for group in groups]
+
+
+def _cell(plan: ImagePlan, side: int) -> Cell:
+    from miso_gen.render.pictures import Cell, shrink
+
+    scene = make_scene(plan)
+    label = plan.label if scene.label is None else scene.label
+    name = SCENARIOS.get(plan.type).classes[label]
+    return Cell(f"{label} {name}", plan.id, shrink(_reader(scene), scene.box, side))
+
+
+def _reader(scene: Scene):  # type: ignore[no-untyped-def]  # pictures.Read, imported on first use
+    def read(box: Box) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]
+        part = render_box(scene, box)
+        return part.image, part.truth
+
+    return read

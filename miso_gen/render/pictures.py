@@ -1,0 +1,164 @@
+"""Pictures for people: images and truth, shrunk, coloured, side by side. Nothing here decides a stored pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from miso_gen.geometry import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Read = Callable[[Box], tuple["NDArray[Any]", "NDArray[np.uint8]"]]  #: box -> image (C, h, w), truth (h, w)
+
+TRUTH_COLOURS = np.array([[22, 25, 33], [64, 132, 204], [255, 176, 0]], np.float64)  #: of levels 0, 1, 2
+_PAPER, _INK, _FAINT = (255, 255, 255), (24, 24, 27), (113, 113, 122)
+_TILE = 512
+_OVERLAY = 0.45
+
+
+@dataclass(frozen=True, eq=False)
+class Shrunk:
+    """A part of an image by area means.
+
+    Attributes:
+        image: (h, w, 3) float64 in 0 .. 255.
+        truth: (h, w, 3) float64, the share of each truth level.
+    """
+
+    image: NDArray[np.float64]
+    truth: NDArray[np.float64]
+
+    @property
+    def truth_picture(self) -> NDArray[np.uint8]:
+        """The truth in its colours, (h, w, 3) uint8."""
+        return (self.truth @ TRUTH_COLOURS + 0.5).astype(np.uint8)
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """The image, (h, w, 3) uint8."""
+        return (self.image + 0.5).astype(np.uint8)
+
+    @property
+    def overlay(self) -> NDArray[np.uint8]:
+        """The image under the colours of truth levels 1 and 2, (h, w, 3) uint8."""
+        share = self.truth[..., 1:].sum(axis=-1, keepdims=True)
+        colour = self.truth[..., 1:] @ TRUTH_COLOURS[1:]
+        mixed = self.image * (1 - _OVERLAY * share) + _OVERLAY * colour
+        return (mixed + 0.5).astype(np.uint8)
+
+
+def shrink(read: Read, box: Box, side: int) -> Shrunk:
+    """Return a box of an image, shrunk by a whole number so that its longer side is at most ``side`` pixels.
+
+    Read tile by tile, so that memory is bounded by the picture, not by the image.
+    """
+    factor = max(1, -(-max(box.shape) // side))
+    height, width = -(-box.height // factor), -(-box.width // factor)
+    image, truth = np.zeros((height, width, 3)), np.zeros((height, width, 3))
+    step = max(1, _TILE // factor)
+    for target in Box(0, 0, height, width).tiles(step, step):
+        top, left = box.top + target.top * factor, box.left + target.left * factor
+        source = Box(top, left, min(top + target.height * factor, box.bottom), min(left + target.width * factor, box.right))
+        pixels, levels = read(source)
+        top_value = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+        means = [_means(channel, factor) * (255.0 / top_value) for channel in pixels]
+        image[target.slices] = np.stack(means * (3 // len(means)), axis=-1)
+        truth[target.slices] = np.stack([_means(levels == level, factor) for level in range(3)], axis=-1)
+    return Shrunk(image, truth)
+
+
+def _means(values: NDArray[Any], factor: int) -> NDArray[np.float64]:
+    if factor == 1:
+        return values.astype(np.float64)
+    rows, columns = (np.arange(0, size, factor) for size in values.shape)
+    sums = np.add.reduceat(np.add.reduceat(values.astype(np.float64), rows, axis=0), columns, axis=1)
+    down, across = (np.diff(np.append(edges, size)) for edges, size in zip((rows, columns), values.shape, strict=True))
+    return sums / (down[:, None] * across[None, :])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One image of a contact sheet: its caption, its picture and its truth."""
+
+    caption: str
+    note: str
+    shrunk: Shrunk
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a contact sheet."""
+
+    title: str
+    note: str
+    cells: tuple[Cell, ...]
+
+
+def contact_sheet(heading: str, rows: Sequence[Row], side: int) -> Image.Image:
+    """Return a page of images, each beside its truth, under a heading, a row each; pictures are ``side`` px at most."""
+    gap, text = 10, 15
+    font, bold = _font(13), _font(20)
+    block = 2 * side + 2
+    columns = max(len(row.cells) for row in rows)
+    width = gap + columns * (block + gap)
+    row_height = 2 * text + side + 2 * text + gap
+    page = Image.new("RGB", (width, 4 * text + len(rows) * row_height + 2 * text), _PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((gap, 12), heading, _INK, bold)
+    top = 4 * text
+    for row in rows:
+        draw.text((gap, top), row.title, _INK, _font(16))
+        draw.text((gap + 8 + draw.textlength(row.title, _font(16)), top + 3), row.note, _FAINT, font)
+        left = gap
+        for cell in row.cells:
+            picture, truth = Image.fromarray(cell.shrunk.picture), Image.fromarray(cell.shrunk.truth_picture)
+            page.paste(picture, (left, top + 2 * text - 4))
+            page.paste(truth, (left + side + 2, top + 2 * text - 4))
+            below = top + 2 * text + side
+            draw.text((left, below), cell.caption, _INK, font)
+            draw.text((left + 6 + draw.textlength(cell.caption, font), below), cell.note, _FAINT, font)
+            left += block + gap
+        top += row_height
+    _legend(draw, (gap, top), font)
+    return page
+
+
+def overlay_page(heading: str, shrunk: Shrunk) -> Image.Image:
+    """Return an image with its truth laid over it, under a heading and over a legend."""
+    picture = Image.fromarray(shrunk.overlay)
+    font = _font(13)
+    page = Image.new("RGB", (max(picture.width, 520), picture.height + 56), _PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((8, 8), heading, _INK, font)
+    page.paste(picture, (0, 30))
+    _legend(draw, (8, picture.height + 36), font)
+    return page
+
+
+def png(page: Image.Image) -> bytes:
+    """Return a page as PNG, its colours reduced to 256."""
+    buffer = BytesIO()
+    page.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _legend(draw: ImageDraw.ImageDraw, place: tuple[int, int], font: Any) -> None:
+    left, top = place
+    names = ("0 irrelevant", "1 localisation: belongs to an object", "2 discriminative: makes the label true")
+    for name, colour in zip(names, TRUTH_COLOURS.astype(int).tolist(), strict=True):
+        draw.rectangle((left, top + 2, left + 12, top + 14), fill=tuple(colour))
+        draw.text((left + 18, top), name, _INK, font)
+        left += 36 + int(draw.textlength(name, font))
+
+
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
