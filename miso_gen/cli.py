@@ -93,7 +93,8 @@ def build(recipe: str, overrides: tuple[str, ...], as_json: bool, verbose: bool,
     if result.failures:
         names = listing((failure.image_id for failure in result.failures), 5)
         click.echo(
-            f"error: {len(result.failures)} of {result.images} images failed ({names}): {result.failures[0].reason} The store is not complete; run the same command to try them again.",
+            f"error: {len(result.failures)} of {result.images} images failed ({names}): {result.failures[0].reason} "
+            "The store is not complete; run the same command to try them again.",
             err=True,
         )
         sys.exit(1)

@@ -105,30 +105,29 @@ class Row:
 
 def contact_sheet(heading: str, rows: Sequence[Row], side: int) -> Image.Image:
     """Return a page of images, each beside its truth, under a heading, a row each; pictures are ``side`` px at most."""
-    gap, text = 10, 15
-    font, bold = _font(13), _font(20)
-    block = 2 * side + 2
+    gap, line = 10, 15
+    plain, strong, large = _font(13), _font(16), _font(20)
     columns = max(len(row.cells) for row in rows)
-    width = gap + columns * (block + gap)
-    row_height = 2 * text + side + 2 * text + gap
-    page = Image.new("RGB", (width, 4 * text + len(rows) * row_height + 2 * text), _PAPER)
+    texts = [strong.getlength(row.title) + 8 + plain.getlength(row.note) for row in rows]
+    width = int(max(columns * (2 * side + 2 + gap), _legend_width(plain), *texts)) + 2 * gap
+    heights = [max(cell.shrunk.image.shape[0] for cell in row.cells) + 4 * line + gap for row in rows]
+    page = Image.new("RGB", (width, 4 * line + sum(heights) + 2 * line), _PAPER)
     draw = ImageDraw.Draw(page)
-    draw.text((gap, 12), heading, _INK, bold)
-    top = 4 * text
-    for row in rows:
-        draw.text((gap, top), row.title, _INK, _font(16))
-        draw.text((gap + 8 + draw.textlength(row.title, _font(16)), top + 3), row.note, _FAINT, font)
+    draw.text((gap, 12), heading, _INK, large)
+    top = 4 * line
+    for row, height in zip(rows, heights, strict=True):
+        draw.text((gap, top), row.title, _INK, strong)
+        draw.text((gap + 8 + strong.getlength(row.title), top + 3), row.note, _FAINT, plain)
         left = gap
         for cell in row.cells:
-            picture, truth = Image.fromarray(cell.shrunk.picture), Image.fromarray(cell.shrunk.truth_picture)
-            page.paste(picture, (left, top + 2 * text - 4))
-            page.paste(truth, (left + side + 2, top + 2 * text - 4))
-            below = top + 2 * text + side
-            draw.text((left, below), cell.caption, _INK, font)
-            draw.text((left + 6 + draw.textlength(cell.caption, font), below), cell.note, _FAINT, font)
-            left += block + gap
-        top += row_height
-    _legend(draw, (gap, top), font)
+            page.paste(Image.fromarray(cell.shrunk.picture), (left, top + 2 * line - 4))
+            page.paste(Image.fromarray(cell.shrunk.truth_picture), (left + side + 2, top + 2 * line - 4))
+            below = top + height - 2 * line - gap
+            draw.text((left, below), cell.caption, _INK, plain)
+            draw.text((left + 6 + plain.getlength(cell.caption), below), cell.note, _FAINT, plain)
+            left += 2 * side + 2 + gap
+        top += height
+    _legend(draw, (gap, top), plain)
     return page
 
 
@@ -136,7 +135,8 @@ def overlay_page(heading: str, shrunk: Shrunk) -> Image.Image:
     """Return an image with its truth laid over it, under a heading and over a legend."""
     picture = Image.fromarray(shrunk.overlay)
     font = _font(13)
-    page = Image.new("RGB", (max(picture.width, 520), picture.height + 56), _PAPER)
+    width = max(picture.width, int(_legend_width(font)), int(font.getlength(heading)) + 16)
+    page = Image.new("RGB", (width, picture.height + 56), _PAPER)
     draw = ImageDraw.Draw(page)
     draw.text((8, 8), heading, _INK, font)
     page.paste(picture, (0, 30))
@@ -151,13 +151,19 @@ def png(page: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+_LEGEND = ("0 irrelevant", "1 localisation: belongs to an object", "2 discriminative: makes the label true")
+
+
 def _legend(draw: ImageDraw.ImageDraw, place: tuple[int, int], font: Any) -> None:
     left, top = place
-    names = ("0 irrelevant", "1 localisation: belongs to an object", "2 discriminative: makes the label true")
-    for name, colour in zip(names, TRUTH_COLOURS.astype(int).tolist(), strict=True):
+    for name, colour in zip(_LEGEND, TRUTH_COLOURS.astype(int).tolist(), strict=True):
         draw.rectangle((left, top + 2, left + 12, top + 14), fill=tuple(colour))
         draw.text((left + 18, top), name, _INK, font)
-        left += 36 + int(draw.textlength(name, font))
+        left += 36 + int(font.getlength(name))
+
+
+def _legend_width(font: Any) -> float:
+    return sum(36 + font.getlength(name) for name in _LEGEND)
 
 
 def _font(size: int) -> Any:

@@ -23,7 +23,7 @@ TRUTH_LEVELS = (
     (1, "localisation", 0.4, (255, 176, 0, 255)),
     (2, "discriminative", 0.9, (220, 38, 127, 255)),
 )
-PROPERTIES_LIMIT = 256  #: objects described in the instance label; the object table has all
+PROPERTIES_LIMIT = 64  #: objects described in the instance label; the object table has all
 _scalar = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _CHANNEL_COLORS = {1: ("FFFFFF",), 3: ("FF0000", "00FF00", "0000FF")}
 _CHANNEL_LABELS = {1: ("intensity",), 3: ("red", "green", "blue")}

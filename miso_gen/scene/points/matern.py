@@ -30,7 +30,7 @@ class Matern(ScatteredPoints):
     """
 
     candidates_per_mpx: PositiveFloat = 800.0
-    """Expected candidates per million pixels; (1 - exp(-x)) / x of them survive, x = candidates within the distance of a point."""
+    """Expected candidates per million pixels; (1 - exp(-x)) / x survive, x = candidates within the distance of a point."""
 
     def scatter(self, height: int, width: int, distance: int, *address: str | int) -> NDArray[np.int64]:
         """See :class:`ScatteredPoints`."""

@@ -67,7 +67,8 @@ class GuiltySuperpixels(SilhouetteScenario):
         if self.window_px > min(height, width) * self.centre[0] * 2:
             most = int(min(height, width) * self.centre[0] * 2)
             raise RecipeError(
-                f"{plan.scenario}: window_px must be at most {most} on a {height} x {width} canvas, got {self.window_px}. Use a smaller window or a larger canvas."
+                f"{plan.scenario}: window_px must be at most {most} on a {height} x {width} canvas, got {self.window_px}. "
+                "Use a smaller window or a larger canvas."
             )
         if plan.label == 0:
             return

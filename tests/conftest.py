@@ -1,0 +1,38 @@
+"""What all tests share: golden numbers, and the path on which they find ``literal``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GOLDEN = Path(__file__).parent / "golden"
+sys.path.insert(0, str(Path(__file__).parent))  # tests are imported by importlib, which adds no folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write what is found to tests/golden instead of comparing")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, dict[str, Any]], None]:
+    """Return a function that compares JSON-able values by key with ``tests/golden/<name>.json``.
+
+    ``pytest --update-golden`` writes the values instead; then look at the difference, and say in the changelog why it is right.
+    """
+
+    def check(name: str, found: dict[str, Any]) -> None:
+        path = GOLDEN / f"{name}.json"
+        known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        if request.config.getoption("--update-golden"):
+            path.write_text(json.dumps({**known, **found}, indent=1, sort_keys=True) + "\n", "utf-8")
+            return
+        assert {key: known.get(key) for key in found} == found
+
+    return check

@@ -1,0 +1,233 @@
+"""The definitions of FACTS and EXACT, written down again slowly and literally: what the tests compare the package with.
+
+Nothing here calls the code under test, except :func:`plans_of` and :func:`whole`, which make the images to be judged.
+"""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from miso_gen.recipe import ImagePlan, load_recipe, plan_images
+from miso_gen.render import Rendered, render_box
+from miso_gen.scene import make_scene
+
+TWO = {"each": [0.0, 0.1]}
+
+#: numbers of each scenario that suit a canvas of some 200 pixels
+SMALL: dict[str, dict[str, Any]] = {
+    "evp": {},
+    "dsp": {},
+    "md": {
+        "contour_px": 5,
+        "deformations": [
+            *(
+                {"type": "sine", "cycles": cycles, "axis": axis, "function": function}
+                for axis in "xy"
+                for function in ("cos", "sin")
+                for cycles in (1, 3)
+            ),
+            {"type": "affine", "rotation_rad": 1.3, "shear_rad": 0.7, "translation_px": [200, 53]},
+            {"type": "affine", "rotation_rad": 1.5, "shear_rad": 0.5, "translation_px": [200, 53]},
+        ],
+    },
+    "evsp": {"radius_px": 4, "points": {"type": "matern", "candidates_per_mpx": 9000}},
+    "gsp": {"radius_px": {"uniform": [7, 20]}, "window_px": 4},
+    "fm": {"line_px": 13, "pad_px": 4, "corner_px": 4, "shrink": 5},
+}
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def plans_of(scenario: dict[str, Any], shape: tuple[int, int] = (200, 200), **head: Any) -> dict[str, ImagePlan]:
+    """Return the plans of a recipe of one scenario by id; ``channels`` and ``dtype`` go to the canvas."""
+    canvas = {"shape": list(shape), **{key: head.pop(key) for key in ("channels", "dtype") if key in head}}
+    recipe = {"schema": 1, "name": "test", "seed": 2022, "splits": ["test"], "canvas": canvas, **head, "scenarios": [scenario]}
+    return {plan.id: plan for plan in plan_images(load_recipe(recipe))}
+
+
+def small(name: str, only: tuple[str, ...] = ("canary", "teapot"), **fields: Any) -> dict[str, Any]:
+    """Return a scenario of a recipe that suits a canvas of some 200 pixels, with both kinds of fuzz."""
+    return {"type": name, "morphologies": {"type": "builtin", "only": list(only)}, "fuzz": TWO, **SMALL[name], **fields}
+
+
+def whole(plan: ImagePlan) -> Rendered:
+    """Return a whole image."""
+    scene = make_scene(plan)
+    return render_box(scene, scene.box)
+
+
+def address(plan: ImagePlan, thing: str, *, shared: bool) -> tuple[str | int, ...]:
+    """Return (seed, scenario, split, unit, thing): the unit is the pair's number for what a pair shares, else the image's."""
+    scenario, split, number = plan.id.split("/")
+    unit = plan.pair.split("/")[2] if shared and plan.pair else number
+    return (plan.seed, scenario, split, unit, thing)
+
+
+# --- random words -----------------------------------------------------------------------------------------------------
+
+M32, M64, M128 = 2**32 - 1, 2**64 - 1, 2**128 - 1
+
+
+def entropy(place: tuple[str | int, ...]) -> list[int]:
+    """Return the 8 words of an address: sha256 of its canonical JSON, little endian."""
+    digest = sha256(json.dumps(list(place), separators=(",", ":")).encode("ascii")).digest()
+    return [int.from_bytes(digest[at : at + 4], "little") for at in range(0, 32, 4)]
+
+
+def seed_words(words: list[int]) -> list[int]:
+    """numpy's SeedSequence in whole numbers: the four 64-bit words that seed a PCG64DXSM."""
+    constant = 0x43B0D7E5
+
+    def hashed(value: int) -> int:
+        nonlocal constant
+        value ^= constant
+        constant = constant * 0x931E8875 & M32
+        value = value * constant & M32
+        return value ^ value >> 16
+
+    def mixed(x: int, y: int) -> int:
+        value = (0xCA01F9DD * x - 0x4973F715 * y) & M32
+        return value ^ value >> 16
+
+    pool = [hashed(word) for word in words[:4]]
+    for source in range(4):
+        for target in range(4):
+            if source != target:
+                pool[target] = mixed(pool[target], hashed(pool[source]))
+    for word in words[4:]:
+        for target in range(4):
+            pool[target] = mixed(pool[target], hashed(word))
+    constant, out = 0x8B51F9DD, []
+    for index in range(8):
+        value = pool[index % 4] ^ constant
+        constant = constant * 0x58F38DED & M32
+        value = value * constant & M32
+        out.append(value ^ value >> 16)
+    return [out[2 * index] | out[2 * index + 1] << 32 for index in range(4)]
+
+
+def pcg64dxsm(seeds: list[int]) -> Any:
+    """Yield the words of a PCG64DXSM (M. O'Neill; numpy's seeding)."""
+    increment = ((seeds[2] << 64 | seeds[3]) << 1 | 1) & M128
+    state = (increment + (seeds[0] << 64 | seeds[1])) & M128
+    state = (state * 0x2360ED051FC65DA44385DF649FCCF645 + increment) & M128
+    while True:
+        high, low = state >> 64, state & M64 | 1
+        high ^= high >> 32
+        high = high * 0xDA942042E4DD58B5 & M64
+        high ^= high >> 48
+        yield high * low & M64
+        state = (state * 0xDA942042E4DD58B5 + increment) & M128
+
+
+def raw_words(place: tuple[str | int, ...], count: int) -> list[int]:
+    """Return the first words of an address, in whole numbers."""
+    generator = pcg64dxsm(seed_words(entropy(place)))
+    return [next(generator) for _ in range(count)]
+
+
+def fast_words(place: tuple[str | int, ...], count: int) -> np.ndarray:
+    """Return the same through numpy's bit generator, for the many words of pixel noise."""
+    return np.random.PCG64DXSM(np.random.SeedSequence(entropy(place))).random_raw(count)
+
+
+def integer(word: int, low: int, high: int) -> int:
+    return low + ((word >> 32) * (high - low) >> 32)
+
+
+def _noise(place: tuple[str | int, ...], height: int, width: int, bits: int) -> np.ndarray:
+    """Return ``bits`` random bits per pixel from 512 x 512 blocks, lowest bits of each word first."""
+    rows, columns = -(-height // 512), -(-width // 512)
+    out = np.empty((rows * 512, columns * 512), np.int64)
+    shifts = np.arange(0, 64, bits, dtype=np.uint64)
+    for row in range(rows):
+        for column in range(columns):
+            words = fast_words((*place, row, column), 512 * 512 * bits // 64)
+            values = (words[:, None] >> shifts) & np.uint64(2**bits - 1)
+            out[row * 512 :, column * 512 :][:512, :512] = values.reshape(512, 512)
+    return out[:height, :width]
+
+
+def bits(place: tuple[str | int, ...], height: int, width: int) -> np.ndarray:
+    return _noise(place, height, width, 1)
+
+
+def words16(place: tuple[str | int, ...], height: int, width: int) -> np.ndarray:
+    return _noise(place, height, width, 16)
+
+
+def bernoulli(place: tuple[str | int, ...], p: Fraction, height: int, width: int) -> np.ndarray:
+    """1 where 16 bits are below round(65536 p); single bits for 1/2."""
+    if p == Fraction(1, 2):
+        return bits(place, height, width)
+    return (words16(place, height, width) < int(65536 * p + Fraction(1, 2))).astype(np.int64)
+
+
+# --- polygons ---------------------------------------------------------------------------------------------------------
+
+
+def raster(rings: list[list[tuple[int, int]]], height: int, width: int) -> np.ndarray:
+    """Even-odd rule on pixel centres, lattice 1/256 px: edges whose crossing is at or left of the centre are counted."""
+    out = np.zeros((height, width), np.uint8)
+    for y in range(height):
+        centre = 256 * y + 128
+        crossings = []
+        for ring in rings:
+            for (x0, y0), (x1, y1) in zip(ring, [*ring[1:], ring[0]], strict=True):
+                if (y0 < centre) != (y1 < centre):
+                    crossings.append(x0 + Fraction((centre - y0) * (x1 - x0), y1 - y0))
+        for x in range(width):
+            out[y, x] = sum(crossing <= 256 * x + 128 for crossing in crossings) % 2
+    return out
+
+
+def near_change(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Return the pixels with both kinds of pixels within ``reach`` rows and columns."""
+    padded = np.pad(mask, reach, mode="edge")
+    height, width = mask.shape
+    views = [padded[y : y + height, x : x + width] for y in range(2 * reach + 1) for x in range(2 * reach + 1)]
+    return np.max(views, axis=0) != np.min(views, axis=0)
+
+
+# --- levels -----------------------------------------------------------------------------------------------------------
+
+
+def stored(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Return values in [0, 1] as stored pixels: nearest level, halves up; float32 as it is."""
+    if dtype == "float32":
+        return values.astype(np.float32)
+    top = {"uint8": 255, "uint16": 65535}[dtype]
+    return np.floor(values * top + 0.5).astype(dtype)
+
+
+def greys(words: np.ndarray, low: float, high: float, dtype: str) -> np.ndarray:
+    """Return uniform greys in [low, high] as values: low + (r n >> 16) in whole levels of the type."""
+    top = 255 if dtype == "uint8" else 65535
+    first, last = round(low * top), round(high * top)
+    return (first + (words * (last - first + 1) >> 16)) / top
+
+
+def area_tile(mask: np.ndarray, box: tuple[int, int, int, int], height: int, width: int) -> np.ndarray:
+    """Return (510 S + HW) // (2 HW) for every pixel of the shrunk box, S = sum of whole overlaps; outside the mask is 0."""
+    top, left, bottom, right = box
+    rows, columns = bottom - top, right - left
+    source = np.zeros((rows, columns), np.int64)
+    for y in range(rows):
+        for x in range(columns):
+            if 0 <= top + y < mask.shape[0] and 0 <= left + x < mask.shape[1]:
+                source[y, x] = mask[top + y, left + x]
+
+    def overlaps(big: int, few: int) -> np.ndarray:
+        """(few, big): common length of output cell i = [i big, (i+1) big) and source cell j = [j few, (j+1) few)."""
+        return np.array(
+            [[max(0, min((i + 1) * big, (j + 1) * few) - max(i * big, j * few)) for j in range(big)] for i in range(few)]
+        )
+
+    total = overlaps(rows, height) @ source @ overlaps(columns, width).T
+    return (510 * total + rows * columns) // (2 * rows * columns)
