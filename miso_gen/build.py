@@ -14,7 +14,16 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from miso_gen.errors import BuildError, ClusterError, InputError, MisoGenError, OutputError, SpaceError, StoreError
+from miso_gen.errors import (
+    BuildError,
+    ClusterError,
+    CorruptStoreError,
+    InputError,
+    MisoGenError,
+    OutputError,
+    SpaceError,
+    StoreError,
+)
 from miso_gen.recipe import Recipe, load_recipe, plan_images
 from miso_gen.store import (
     BuildLock,
@@ -200,8 +209,9 @@ def _require_place(target: Target, recipe: Recipe) -> set[str]:
     except StoreError as error:
         if target.exists("images.zarr") and not target.exists("index.parquet") and not target.exists("images.zarr/zarr.json"):
             return set()  # an earlier build was stopped before its first file
+        got = "a damaged store" if isinstance(error, CorruptStoreError) else "something else"
         raise OutputError(
-            f"output {where} must be new or a store of this recipe: {error} Choose another place with -o."
+            f"output {where} must be new or a store of this recipe, got {got}. Choose another place with -o, or remove it first."
         ) from error
     if (root.recipe_digest, root.name, root.version) != (recipe.digest, recipe.name, recipe.version):
         raise OutputError(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LATTICE = 256  #: lattice units per pixel
 _CENTRE = LATTICE // 2
+_BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
 @dataclass(frozen=True, order=True)
@@ -187,7 +188,7 @@ class Spans:
         columns = -(-numerator // (rise * LATTICE))
         return cls.of_changes(height, width, rows, columns)
 
-    @property
+    @cached_property
     def rows(self) -> NDArray[np.int64]:
         """(n,) int64: the row of each change."""
         return np.repeat(np.arange(self.height), np.diff(self.starts))
@@ -233,11 +234,13 @@ class Spans:
         start, stop = self.starts[box.top], self.starts[box.bottom]
         if start == stop or not width:
             return out
-        rows = np.repeat(np.arange(height) * count, np.diff(self.starts[box.top : box.bottom + 1]))
         columns = self.columns[start:stop] - box.left
-        before = columns < width
-        rows, columns = rows[before], np.maximum(columns[before], 0)
-        np.bitwise_xor.at(out.reshape(-1), rows + (columns >> 6), np.uint64(1) << (columns & 63).astype(np.uint64))
+        rows = self.rows[start:stop] - box.top
+        if columns.max() >= width:
+            before = columns < width
+            rows, columns = rows[before], columns[before]
+        np.maximum(columns, 0, out=columns)
+        np.bitwise_xor.at(out.reshape(-1), rows * count + (columns >> 6), _BITS[columns & 63])
         for shift in (1, 2, 4, 8, 16, 32):
             out ^= out << np.uint64(shift)
         parity = np.bitwise_xor.accumulate(out >> np.uint64(63), axis=1)

@@ -11,6 +11,7 @@ import json
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from miso_gen.geometry import Box
 
 NOISE_BLOCK = 512  #: side in pixels of the canonical blocks that pixel noise is anchored to
-_BLOCK_PIXELS = NOISE_BLOCK * NOISE_BLOCK
+#: Words between the streams of blocks: numpy's own jump of PCG64, (golden ratio - 1) 2^128, which no power of two divides.
+JUMP = 210306068529402873165736369884012333109
 _NORMAL_SCALE = 2.0**-28
 
 Address = tuple[str | int, ...]
@@ -112,15 +114,19 @@ def normal_quantile(share: float) -> float:
 class NoiseField:
     """Independent noise per pixel, the same for every box that asks.
 
-    Each canonical 512 x 512 block of the image's own grid has its own stream, whose words run row by row. A box reads the
-    blocks that it touches, and of these only the rows that it needs.
+    Each canonical 512 x 512 block of the image's own grid has its own stream, whose words run row by row: the field's stream,
+    jumped by ``n`` times :data:`JUMP`, where ``n`` numbers the blocks along the antidiagonals, so that it does not depend on the
+    size of the image. A box reads the blocks that it touches, and of these only the rows that it needs.
 
     Args:
-        address: The address of the field; blocks add their row and column.
+        address: The address of the field.
     """
 
     def __init__(self, *address: str | int) -> None:
         self.address: Address = address
+        self._bits = bit_generator(address)
+        self._position = 0
+        self._lock = Lock()
 
     def bits(self, box: Box) -> NDArray[np.uint8]:
         """Return one fair bit per pixel, shape (h, w), uint8 in {0, 1}."""
@@ -157,15 +163,28 @@ class NoiseField:
             first, last = max(box.top - top, 0), min(box.bottom - top, NOISE_BLOCK)
             for left in range(box.left - box.left % NOISE_BLOCK, box.right, NOISE_BLOCK):
                 start, stop = max(box.left - left, 0), min(box.right - left, NOISE_BLOCK)
-                generator = bit_generator((*self.address, top // NOISE_BLOCK, left // NOISE_BLOCK))
-                if first:
-                    generator.advance(first * row_words)
-                words = generator.random_raw((last - first) * row_words).astype("<u8", copy=False)
+                block = block_number(top // NOISE_BLOCK, left // NOISE_BLOCK)
+                words = self._words(block * JUMP + first * row_words, (last - first) * row_words)
                 target = (
                     slice(top + first - box.top, top + last - box.top),
                     slice(left + start - box.left, left + stop - box.left),
                 )
                 yield target, slice(start, stop), words
+
+    def _words(self, position: int, count: int) -> NDArray[np.uint64]:
+        """Return raw words of the field's stream from a position on.
+
+        Seeding a generator costs more than the words of a block; moving one costs next to nothing.
+        """
+        with self._lock:
+            self._bits.advance(position - self._position)
+            self._position = position + count
+            return self._bits.random_raw(count).astype("<u8", copy=False)
+
+
+def block_number(row: int, column: int) -> int:
+    """Return the number of a block along the antidiagonals: 0 for (0, 0), 1 for (1, 0), 2 for (0, 1), 3 for (2, 0) ..."""
+    return (row + column) * (row + column + 1) // 2 + column
 
 
 def _joined(parts: Iterator[tuple[tuple[slice, slice], NDArray[Any]]], shape: tuple[int, int]) -> NDArray[Any]:

@@ -6,7 +6,9 @@ Nothing here calls the code under test, except :func:`plans_of` and :func:`whole
 from __future__ import annotations
 
 import json
+import math
 from fractions import Fraction
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -15,30 +17,32 @@ import numpy as np
 from miso_gen.recipe import ImagePlan, load_recipe, plan_images
 from miso_gen.render import Rendered, render_box
 from miso_gen.scene import make_scene
+from miso_gen.scene.morphologies.builtin import Builtin
 
 TWO = {"each": [0.0, 0.1]}
 
-#: numbers of each scenario that suit a canvas of some 200 pixels
+#: numbers of each scenario that suit a canvas of some 200 pixels; md takes those of :func:`deformations`
 SMALL: dict[str, dict[str, Any]] = {
-    "evp": {},
-    "dsp": {},
-    "md": {
-        "contour_px": 5,
-        "deformations": [
-            *(
-                {"type": "sine", "cycles": cycles, "axis": axis, "function": function}
-                for axis in "xy"
-                for function in ("cos", "sin")
-                for cycles in (1, 3)
-            ),
-            {"type": "affine", "rotation_rad": 1.3, "shear_rad": 0.7, "translation_px": [200, 53]},
-            {"type": "affine", "rotation_rad": 1.5, "shear_rad": 0.5, "translation_px": [200, 53]},
-        ],
-    },
+    "md": {"contour_px": 5},
     "evsp": {"radius_px": 4, "points": {"type": "matern", "candidates_per_mpx": 9000}},
     "gsp": {"radius_px": {"uniform": [7, 20]}, "window_px": 4},
     "fm": {"line_px": 13, "pad_px": 4, "corner_px": 4, "shrink": 5},
 }
+
+
+def deformations(height: int, width: int) -> list[dict[str, Any]]:
+    """Return the ten of MD, the affine ones about the middle of the canvas."""
+    out: list[dict[str, Any]] = [
+        {"type": "sine", "cycles": cycles, "axis": axis, "function": function}
+        for axis in "xy"
+        for function in ("cos", "sin")
+        for cycles in (1, 3)
+    ]
+    for r, s in ((1.3, 0.7), (1.5, 0.5)):
+        x = (1 - math.cos(r)) * width / 2 + math.sin(r + s) * height / 2
+        y = (1 - math.cos(r + s)) * height / 2 - math.sin(r) * width / 2
+        out.append({"type": "affine", "rotation_rad": r, "shear_rad": s, "translation_px": [round(x, 1), round(y, 1)]})
+    return out
 
 
 # --- images -----------------------------------------------------------------------------------------------------------
@@ -51,9 +55,10 @@ def plans_of(scenario: dict[str, Any], shape: tuple[int, int] = (200, 200), **he
     return {plan.id: plan for plan in plan_images(load_recipe(recipe))}
 
 
-def small(name: str, only: tuple[str, ...] = ("canary", "teapot"), **fields: Any) -> dict[str, Any]:
+def small(type_: str, shape: tuple[int, int] = (200, 200), only: tuple[str, ...] = ("canary", "teapot"), **fields: Any) -> dict[str, Any]:
     """Return a scenario of a recipe that suits a canvas of some 200 pixels, with both kinds of fuzz."""
-    return {"type": name, "morphologies": {"type": "builtin", "only": list(only)}, "fuzz": TWO, **SMALL[name], **fields}
+    numbers = {**SMALL.get(type_, {}), **({"deformations": deformations(*shape)} if type_ == "md" else {})}
+    return {"type": type_, "morphologies": {"type": "builtin", "only": list(only)}, "fuzz": TWO, **numbers, **fields}
 
 
 def whole(plan: ImagePlan) -> Rendered:
@@ -112,11 +117,31 @@ def seed_words(words: list[int]) -> list[int]:
     return [out[2 * index] | out[2 * index + 1] << 32 for index in range(4)]
 
 
-def pcg64dxsm(seeds: list[int]) -> Any:
-    """Yield the words of a PCG64DXSM (M. O'Neill; numpy's seeding)."""
+#: words between the streams of two blocks: numpy's own jump, the golden ratio's fraction of 2**128
+JUMP = 0x9E3779B97F4A7C15F39CC0605CEDC835
+
+
+def block_number(row: int, column: int) -> int:
+    """Count the blocks along the antidiagonals, each from its lower left end, up to this one."""
+    number = 0
+    for diagonal in range(row + column + 1):
+        for place in range(diagonal + 1):
+            if (diagonal - place, place) == (row, column):
+                return number
+            number += 1
+    raise AssertionError
+
+
+def pcg64dxsm(seeds: list[int], skip: int = 0) -> Any:
+    """Yield the words of a PCG64DXSM (M. O'Neill; numpy's seeding) from a position on."""
     increment = ((seeds[2] << 64 | seeds[3]) << 1 | 1) & M128
     state = (increment + (seeds[0] << 64 | seeds[1])) & M128
     state = (state * 0x2360ED051FC65DA44385DF649FCCF645 + increment) & M128
+    factor, term = 0xDA942042E4DD58B5, increment  # state -> factor state + term, doubled for each binary digit of the position
+    while skip:
+        if skip & 1:
+            state = (state * factor + term) & M128
+        factor, term, skip = factor * factor & M128, (factor + 1) * term & M128, skip >> 1
     while True:
         high, low = state >> 64, state & M64 | 1
         high ^= high >> 32
@@ -126,15 +151,10 @@ def pcg64dxsm(seeds: list[int]) -> Any:
         state = (state * 0xDA942042E4DD58B5 + increment) & M128
 
 
-def raw_words(place: tuple[str | int, ...], count: int) -> list[int]:
-    """Return the first words of an address, in whole numbers."""
-    generator = pcg64dxsm(seed_words(entropy(place)))
+def raw_words(place: tuple[str | int, ...], count: int, skip: int = 0) -> list[int]:
+    """Return the words of an address from a position on, in whole numbers."""
+    generator = pcg64dxsm(seed_words(entropy(place)), skip)
     return [next(generator) for _ in range(count)]
-
-
-def fast_words(place: tuple[str | int, ...], count: int) -> np.ndarray:
-    """Return the same through numpy's bit generator, for the many words of pixel noise."""
-    return np.random.PCG64DXSM(np.random.SeedSequence(entropy(place))).random_raw(count)
 
 
 def integer(word: int, low: int, high: int) -> int:
@@ -142,13 +162,17 @@ def integer(word: int, low: int, high: int) -> int:
 
 
 def _noise(place: tuple[str | int, ...], height: int, width: int, bits: int) -> np.ndarray:
-    """Return ``bits`` random bits per pixel from 512 x 512 blocks, lowest bits of each word first."""
+    """Return ``bits`` random bits per pixel, lowest bits of each word first.
+
+    Each 512 x 512 block has the field's stream after as many of numpy's jumps as its number says.
+    """
+    stream = np.random.PCG64DXSM(np.random.SeedSequence(entropy(place)))
     rows, columns = -(-height // 512), -(-width // 512)
     out = np.empty((rows * 512, columns * 512), np.int64)
     shifts = np.arange(0, 64, bits, dtype=np.uint64)
     for row in range(rows):
         for column in range(columns):
-            words = fast_words((*place, row, column), 512 * 512 * bits // 64)
+            words = stream.jumped(block_number(row, column)).random_raw(512 * 512 * bits // 64)
             values = (words[:, None] >> shifts) & np.uint64(2**bits - 1)
             out[row * 512 :, column * 512 :][:512, :512] = values.reshape(512, 512)
     return out[:height, :width]
@@ -195,6 +219,17 @@ def near_change(mask: np.ndarray, reach: int) -> np.ndarray:
     return np.max(views, axis=0) != np.min(views, axis=0)
 
 
+def outline(name: str, height: int, width: int) -> list[list[tuple[int, int]]]:
+    """Return the rings of a builtin silhouette; tests/scene holds them to the design."""
+    return [[(int(x), int(y)) for x, y in ring] for ring in Builtin().rings(name, height, width)]
+
+
+@cache
+def picture(name: str, height: int, width: int) -> np.ndarray:
+    """Return a builtin silhouette, rasterised literally."""
+    return raster(outline(name, height, width), height, width)
+
+
 # --- levels -----------------------------------------------------------------------------------------------------------
 
 
@@ -209,8 +244,25 @@ def stored(values: np.ndarray, dtype: str) -> np.ndarray:
 def greys(words: np.ndarray, low: float, high: float, dtype: str) -> np.ndarray:
     """Return uniform greys in [low, high] as values: low + (r n >> 16) in whole levels of the type."""
     top = 255 if dtype == "uint8" else 65535
-    first, last = round(low * top), round(high * top)
+    first, last = math.floor(low * top + 0.5), math.floor(high * top + 0.5)
     return (first + (words * (last - first + 1) >> 16)) / top
+
+
+def busy(mask: np.ndarray, corner: int) -> bool:
+    """White fraction > .5, or a border row or column > 50 % white, or a corner with more than 1 white pixel."""
+    if mask.mean() > 0.5:
+        return True
+    if any(line.mean() > 0.5 for line in (mask[0], mask[-1], mask[:, 0], mask[:, -1])):
+        return True
+    corners = (mask[:corner, :corner], mask[:corner, -corner:], mask[-corner:, :corner], mask[-corner:, -corner:])
+    return any(part.sum() > 1 for part in corners)
+
+
+def crop(mask: np.ndarray, line: int, pad: int) -> tuple[int, int, int, int]:
+    """From the first to the last row and column with more than ``line`` pixels, padded: top, left, bottom, right."""
+    rows = [y for y in range(mask.shape[0]) if mask[y].sum() > line]
+    columns = [x for x in range(mask.shape[1]) if mask[:, x].sum() > line]
+    return rows[0] - pad, columns[0] - pad, rows[-1] + 1 + pad, columns[-1] + 1 + pad
 
 
 def area_tile(mask: np.ndarray, box: tuple[int, int, int, int], height: int, width: int) -> np.ndarray:

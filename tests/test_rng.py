@@ -7,6 +7,7 @@ import json
 import math
 import runpy
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from statistics import NormalDist
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 import miso_gen
 from miso_gen.geometry import Box
-from miso_gen.rng import NoiseField, Stream, bernoulli_threshold, bit_generator, normal_quantile
+from miso_gen.rng import JUMP, NoiseField, Stream, bernoulli_threshold, bit_generator, block_number, normal_quantile
 
 PLACE = (2022, "gsp", "test", "0007", "disc")
 TABLES = Path(miso_gen.__file__).parent / "tables"
@@ -208,17 +209,45 @@ def test_thresholds(p: float, threshold: int) -> None:
     assert bernoulli_threshold(p) == threshold == math.floor(65536 * Fraction(p) + Fraction(1, 2))
 
 
-def test_one_block_word_by_word() -> None:
-    place = (*PLACE, 1, 0)
-    words = literal.raw_words(place, 3 * 128)  # three rows of 16-bit words, or 48 rows of bits
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 0), (0, 1), (2, 3)])
+def test_one_block_word_by_word(row: int, column: int) -> None:
+    jumps = {(0, 0): 0, (1, 0): 1, (0, 1): 2, (2, 3): 18}[row, column]
+    assert block_number(row, column) == literal.block_number(row, column) == jumps
+    words = literal.raw_words(PLACE, 3 * 128, jumps * literal.JUMP)  # three rows of 16-bit words, or 48 rows of bits
+    numpys = np.random.PCG64DXSM(np.random.SeedSequence(literal.entropy(PLACE))).jumped(jumps)
+    assert [int(word) for word in numpys.random_raw(5)] == words[:5]
+    top, left = row * 512, column * 512
     field = NoiseField(*PLACE)
-    grey = field.words16(Box(512, 0, 515, 512))
-    fair = field.bits(Box(512, 0, 515, 512))
-    for row in range(3):
-        for column in range(512):
-            pixel = row * 512 + column
-            assert grey[row, column] == words[pixel // 4] >> 16 * (pixel % 4) & 0xFFFF
-            assert fair[row, column] == words[pixel // 64] >> pixel % 64 & 1
+    grey = field.words16(Box(top, left, top + 3, left + 512))
+    fair = field.bits(Box(top, left, top + 3, left + 512))
+    for y in range(3):
+        for x in range(512):
+            pixel = y * 512 + x
+            assert grey[y, x] == words[pixel // 4] >> 16 * (pixel % 4) & 0xFFFF
+            assert fair[y, x] == words[pixel // 64] >> pixel % 64 & 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_blocks_are_numbered_along_antidiagonals(row: int, column: int) -> None:
+    assert block_number(row, column) == literal.block_number(row, column)
+
+
+def test_blocks_of_the_largest_canvas_do_not_overlap() -> None:
+    """A block takes 2**16 words at most; no two of the 2**30 streams of a 2**24 px image may meet: here those of 2**20 blocks."""
+    starts = sorted(number * JUMP % 2**128 for number in range(2**20))
+    assert min(b - a for a, b in zip(starts, [*starts[1:], starts[0] + 2**128], strict=True)) > 2**100
+
+
+def test_a_field_asked_in_any_order_by_several_threads() -> None:
+    """One field keeps its place in the stream between boxes: no order of boxes, nor threads, may show."""
+    field = NoiseField(*PLACE)
+    tiles = list(Box(0, 0, 700, 700).tiles(90, 130))
+    wanted = literal.words16(PLACE, 700, 700)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(field.words16, tiles + tiles[::-1]))
+    for tile, words in zip(tiles + tiles[::-1], found, strict=True):
+        assert np.array_equal(words, wanted[tile.slices])
 
 
 def test_whole_fields_are_their_definition() -> None:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miso_gen.scene.regions import LabelledRegion
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -65,8 +63,9 @@ def _lay(
 ) -> None:
     """Put one layer on the pixels of a box, in place."""
     labels = None
-    if instances is not None and isinstance(layer.region, LabelledRegion):
-        labels = layer.region.labels(box, instances.dtype)
+    labelled = None if instances is None else getattr(layer.region, "labels", None)
+    if instances is not None and labelled is not None:
+        labels = labelled(box, instances.dtype)
         mask = None if labels is None else (labels != 0).view(np.uint8)
     else:
         mask = layer.region.mask(box)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -26,7 +26,6 @@ class Region(Protocol):
         """Return the region in a box on the canvas, shape (h, w), uint8 in {0, 1}; None where the box holds nothing."""
 
 
-@runtime_checkable
 class LabelledRegion(Region, Protocol):
     """A region of several objects."""
 

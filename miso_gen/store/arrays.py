@@ -151,6 +151,25 @@ class StoredArray:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self.all().astype(dtype or self.dtype, copy=False)
 
+    def encoded(self, row: int, col: int) -> tuple[bytes | None, str]:
+        """Return one chunk of a sharded array as it is stored, None where it holds nothing but zeros, and its name.
+
+        Args:
+            row: Row in the array's grid of chunks.
+            col: Column in it.
+
+        Raises:
+            CorruptStoreError: The file is missing or cut.
+        """
+        rows, cols = self.layout.chunks_per_file[-2:]
+        index = (*(0 for _ in self.shape[:-2]), row // rows, col // cols)
+        path = f"{self.path}/{self.layout.file(*index)}"
+        try:
+            reader = self._shard(index, path)
+        except FileNotFoundError:
+            raise _missing(self.target, path) from None
+        return reader.encoded(row % rows, col % cols), reader.name_of(row % rows, col % cols)
+
     def _read_file(self, index: tuple[int, ...], box: Box, out: NDArray[Any]) -> None:
         path = f"{self.path}/{self.layout.file(*index)}"
         try:

@@ -6,10 +6,10 @@ import errno
 import os
 import shutil
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from miso_gen.errors import OutputError
 from miso_gen.store.target import attempt_id, write_errors
 
 if TYPE_CHECKING:
@@ -142,6 +142,11 @@ def _make_folder(name: str) -> None:
     except FileExistsError:
         pass
     except FileNotFoundError:
-        _make_folder(name.rpartition("/")[0])
-        with suppress(FileExistsError):
+        above = name.rpartition("/")[0]
+        _make_folder(above)
+        try:
             os.mkdir(name)  # noqa: PTH102
+        except FileExistsError:
+            pass
+        except FileNotFoundError:  # the file system has the folder above, but takes none in it
+            raise OutputError(f"{above} must be a place for folders, got one that takes none. Choose another place.") from None

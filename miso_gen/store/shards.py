@@ -8,6 +8,7 @@ nothing but zeros and is not stored; then the index's own crc32c.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -27,6 +28,7 @@ _ABSENT = 2**64 - 1
 _SHUFFLES = {"noshuffle": blosc.NOSHUFFLE, "shuffle": blosc.SHUFFLE, "bitshuffle": blosc.BITSHUFFLE}
 _CRC = struct.Struct("<I")
 _SIZE = struct.Struct("<I")
+_SMALL = 1024  #: bytes that an encoded chunk of one value stays below
 _HEADER = 16  #: bytes of a blosc header; bytes 4 to 7 are the decoded size
 _REPAIR = "Build the image again, or fetch it again if it was copied."
 
@@ -58,6 +60,29 @@ def decode_chunk(data: bytes, array: ArrayLayout, name: str) -> NDArray[Any]:
     except (RuntimeError, ValueError) as error:
         raise CorruptStoreError(f"{name} must be a blosc frame, got {error}. {_REPAIR}") from error
     return pixels
+
+
+@lru_cache(maxsize=256)
+def _one_value(data: bytes, array: ArrayLayout) -> NDArray[Any] | None:
+    pixels = decode_chunk(data, array, "chunk")
+    return pixels.reshape(-1)[:1].copy() if (pixels == pixels.reshape(-1)[0]).all() else None
+
+
+def one_value(data: bytes, array: ArrayLayout, name: str) -> NDArray[Any] | None:
+    """Return the value of an encoded chunk that holds one value only, shape (1,); None for any other.
+
+    Cheap: such chunks are a few hundred bytes, and a store has the same few thousands of times.
+
+    Raises:
+        CorruptStoreError: As ``decode_chunk``.
+    """
+    if len(data) > _SMALL:
+        return None
+    try:
+        return _one_value(data, array)
+    except CorruptStoreError:
+        decode_chunk(data, array, name)  # the same trouble, with the right name
+        raise
 
 
 def has_pixels(pixels: NDArray[Any]) -> bool:
@@ -116,6 +141,10 @@ class ShardEncoder:
             self._constants[value] = data
         self._chunks[row * self.cols + col] = data
 
+    def put_encoded(self, row: int, col: int, data: bytes) -> None:
+        """Take a chunk that is encoded already, in the same way and for the same chunk shape."""
+        self._chunks[row * self.cols + col] = data
+
     def finish(self) -> bytes:
         """Return the bytes of the shard; of a shard of zeros they are an index alone."""
         index = np.full((self.rows * self.cols, 2), _ABSENT, "<u8")
@@ -153,16 +182,24 @@ class ShardReader:
         self._index: list[tuple[int, int]] = [(o, n) for o, n in struct.iter_unpack("<QQ", table[:-4])]
         self._end = source.size - size
 
-    def chunk(self, row: int, col: int) -> NDArray[Any] | None:
-        """Return one decoded chunk, None where it holds nothing but zeros."""
+    def encoded(self, row: int, col: int) -> bytes | None:
+        """Return one chunk as it is stored, None where it holds nothing but zeros."""
         offset, length = self._index[row * self.cols + col]
         if offset == length == _ABSENT:
             return None
-        name = f"chunk ({row}, {col}) of {self.name}"
         if offset + length > self._end:
             got = f"{offset + length} of {self._end} bytes"
-            raise CorruptStoreError(f"{name} must end before the index, got {got}. {_REPAIR}")
-        return decode_chunk(self.source.read(offset, length), self.array, name)
+            raise CorruptStoreError(f"{self.name_of(row, col)} must end before the index, got {got}. {_REPAIR}")
+        return self.source.read(offset, length)
+
+    def name_of(self, row: int, col: int) -> str:
+        """Return what messages call a chunk."""
+        return f"chunk ({row}, {col}) of {self.name}"
+
+    def chunk(self, row: int, col: int) -> NDArray[Any] | None:
+        """Return one decoded chunk, None where it holds nothing but zeros."""
+        data = self.encoded(row, col)
+        return None if data is None else decode_chunk(data, self.array, self.name_of(row, col))
 
     def read(self, box: Box, out: NDArray[Any]) -> None:
         """Copy a box of the shard, in pixels from the shard's own corner, into ``out`` of shape ``(..., h, w)``."""

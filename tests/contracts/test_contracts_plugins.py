@@ -1,0 +1,309 @@
+"""What every plug-in of the scene families promises; a new file is tested by existing."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pickle
+import re
+from typing import Any, get_args
+
+import literal
+import numpy as np
+import pytest
+import yaml
+
+from miso_gen.geometry import Box
+from miso_gen.recipe import (
+    BACKGROUNDS,
+    DEFORMATIONS,
+    MORPHOLOGIES,
+    POINTS,
+    SCENARIOS,
+    ImagePlan,
+    Plugin,
+    load_recipe,
+    plan_images,
+)
+from miso_gen.recipe.plugins import Evidence
+from miso_gen.render import render_box
+from miso_gen.rng import NoiseField
+from miso_gen.scene import make_scene
+from miso_gen.scene.interfaces import (
+    OutlinedMorphologies,
+    PaintedBackground,
+    SceneScenario,
+    ScatteredPoints,
+    ShapeDeformation,
+)
+from miso_gen.scene.pixels import PixelType
+
+FAMILIES = {"scenario": SCENARIOS, "background": BACKGROUNDS, "morphologies": MORPHOLOGIES, "points": POINTS, "deformation": DEFORMATIONS}
+EVERY = [(family, name) for family, registry in FAMILIES.items() for name in registry.names()]
+HEAD = {"schema": 1, "name": "test", "splits": ["test"], "seed": 5}
+SHAPE = (256, 256)
+KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def cls_of(family: str, name: str) -> type[Plugin]:
+    return FAMILIES[family].get(name)
+
+
+def example_of(cls: type[Plugin]) -> Any:
+    """Return the YAML below ``::`` in the docstring."""
+    text = inspect.getdoc(cls) or ""
+    match = re.search(r"::\n\n((?:    .*\n?)+)", text)
+    assert match, f"{cls.__name__} must show an example below '::'"
+    return yaml.safe_load(inspect.cleandoc(match[1]))
+
+
+def plans_of(name: str) -> tuple[ImagePlan, ...]:
+    """Plan a scenario with its defaults at 256 px, the lengths of known ones scaled to it."""
+    entry = {**literal.small(name, SHAPE), "type": name}
+    entry = {key: value for key, value in entry.items() if key in (*SCENARIOS.get(name).model_fields, "type")}
+    return plan_images(load_recipe({**HEAD, "canvas": {"shape": list(SHAPE)}, "scenarios": [entry]}))
+
+
+# --- every family -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
+def test_declarations(family: str, name: str) -> None:
+    cls = cls_of(family, name)
+    assert KEBAB.fullmatch(name)
+    assert cls.type_name == name
+    assert isinstance(cls.revision, int)
+    assert cls.revision >= 1
+    assert isinstance(cls.exact, bool)
+    assert inspect.getmodule(cls) is not None
+    assert re.match(r"[A-Z].*[.]", (inspect.getmodule(cls).__doc__ or "").splitlines()[0])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
+def test_docstrings_say_what_and_show_an_example(family: str, name: str) -> None:
+    cls = cls_of(family, name)
+    assert "__doc__" in vars(cls)
+    assert re.match(r"\S.*", cls.__doc__ or "")
+    assert isinstance(example_of(cls), dict)
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
+def test_every_field_is_documented(family: str, name: str) -> None:
+    for field, info in cls_of(family, name).model_fields.items():
+        assert (info.description or "").strip(), f"{name}.{field}"
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
+def test_units_stand_in_field_names(family: str, name: str) -> None:
+    """A length says so: no field has a unit in its text only."""
+    for field, info in cls_of(family, name).model_fields.items():
+        if re.search(r"\b(in|of) (pixels|px)\b", info.description or ""):
+            assert field.endswith("_px"), f"{name}.{field}"
+        if re.search(r"\bin radians\b", info.description or ""):
+            assert field.endswith("_rad"), f"{name}.{field}"
+
+
+def made(family: str, name: str) -> list[Plugin]:
+    """Return instances: as planned for scenarios; of the defaults and of the example for the others."""
+    if family == "scenario":
+        return [SCENARIOS.get(name).from_spec(plan.spec) for plan in plans_of(name)[:3]]
+    example = example_of(cls_of(family, name))
+    while "type" not in example:
+        (example,) = example.values()
+    return [cls_of(family, name).from_spec(spec) for spec in ({}, example)]
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
+def test_specs_go_there_and_back(family: str, name: str) -> None:
+    for plugin in made(family, name):
+        spec = plugin.to_spec()
+        assert spec["type"] == name
+        assert set(spec) == {"type", *type(plugin).model_fields}
+        assert json.loads(json.dumps(spec, allow_nan=False)) == spec
+        again = type(plugin).from_spec(spec)
+        assert again == plugin
+        assert hash(again) == hash(plugin)  # silhouettes and tiles are cached by it
+        assert again.to_spec() == spec
+        assert pickle.loads(pickle.dumps(plugin)) == plugin
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
+def test_plugins_are_frozen(family: str, name: str) -> None:
+    for plugin in made(family, name):
+        for field in type(plugin).model_fields:
+            with pytest.raises(Exception, match="frozen"):
+                setattr(plugin, field, None)
+
+
+# --- scenarios --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCENARIOS.names())
+class TestScenario:
+    def test_facts_about_itself(self, name: str) -> None:
+        cls = SCENARIOS.get(name)
+        assert issubclass(cls, SceneScenario)
+        assert cls.evidence in get_args(Evidence)
+        assert isinstance(cls.shortcuts, tuple)
+        assert all(isinstance(text, str) and text for text in cls.shortcuts)
+        assert len(cls.classes) >= 2
+        assert len(set(cls.classes)) == len(cls.classes)
+        assert all(KEBAB.fullmatch(text) for text in cls.classes)
+
+    def test_the_example_is_a_recipe(self, name: str) -> None:
+        example = example_of(SCENARIOS.get(name))
+        recipe = load_recipe({**HEAD, "canvas": {"shape": [3072, 3072]}, **example})
+        assert [entry.type for entry in recipe.scenarios] == [name]
+
+    def test_plans_are_plain_data(self, name: str) -> None:
+        plans = plans_of(name)
+        assert plans
+        assert {plan.label for plan in plans} == set(range(len(SCENARIOS.get(name).classes)))
+        for plan in plans:
+            assert json.loads(json.dumps(plan.spec)) == plan.spec
+            assert json.loads(json.dumps(dict(plan.settings))) == plan.settings
+            assert json.loads(json.dumps(dict(plan.params))) == plan.params
+            assert pickle.loads(pickle.dumps(plan)) == plan
+            assert plan.class_name == SCENARIOS.get(name).classes[plan.label]
+
+    def test_images(self, name: str) -> None:
+        """Shapes, types, levels, and that the object table speaks of what is there."""
+        plans = plans_of(name)
+        for plan in {plan.label: plan for plan in plans}.values():
+            scene = make_scene(plan)
+            found = render_box(scene, scene.box)
+            assert found.image.shape == (1, *SHAPE)
+            assert found.image.dtype == np.uint8
+            assert found.truth.shape == SHAPE
+            assert found.truth.dtype == np.uint8
+            assert set(np.unique(found.truth)) <= {0, 1, 2}
+            for table in scene.objects:
+                assert len(table.ids) == len(table.boxes) == len(set(table.ids.tolist()))
+                assert all(len(values) == len(table.ids) for values in table.params.values())
+                for top, left, bottom, right in table.boxes.tolist():
+                    assert 0 <= top < bottom <= SHAPE[0]
+                    assert 0 <= left < right <= SHAPE[1]
+            listed = sorted(int(number) for table in scene.objects for number in table.ids)
+            if found.instances is None:
+                assert len(listed) <= 1
+            else:
+                assert found.instances.dtype == scene.instances
+                assert sorted(set(found.instances[found.instances > 0].tolist())) == listed
+                assert np.array_equal(found.instances > 0, found.truth > 0)
+            json.dumps(dict(scene.drawn))
+
+    def test_labels_show_in_the_truth_or_are_an_absence(self, name: str) -> None:
+        """DESIGN section 4: only an absence has an image without discriminative pixels, and then of class 0."""
+        for plan in plans_of(name):
+            truth = literal.whole(plan).truth
+            if not (truth == 2).any():
+                assert SCENARIOS.get(name).evidence == "absence"
+                assert plan.label == 0
+
+    def test_splits_differ(self, name: str) -> None:
+        entry = {**literal.small(name, SHAPE), "fuzz": 0.1}
+        train, test = (literal.plans_of(entry, SHAPE, splits=["train", "test"])[f"{name}/{split}/0001"] for split in ("train", "test"))
+        assert not np.array_equal(literal.whole(train).image, literal.whole(test).image)
+
+    def test_other_scenarios_change_nothing(self, name: str) -> None:
+        alone = {plan.id: plan for plan in plans_of(name)}
+        others = [{**literal.small(other, SHAPE), "name": f"other-{other}"} for other in SCENARIOS.names()]
+        mine = {"type": name, **literal.small(name, SHAPE)}
+        recipe = load_recipe({**HEAD, "canvas": {"shape": list(SHAPE)}, "scenarios": [*others, mine]})
+        among = {plan.id: plan for plan in plan_images(recipe) if plan.scenario == name}
+        assert among == alone
+
+    @pytest.mark.full
+    def test_defaults_at_full_size(self, name: str) -> None:
+        plans = literal.plans_of({"type": name}, (3072, 3072))
+        for plan in {plan.label: plan for plan in plans.values()}.values():
+            scene = make_scene(plan)
+            found = render_box(scene, Box(1024, 1024, 1536, 1536))
+            assert found.image.shape == (1, 512, 512)
+
+
+# --- the other families -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("name", BACKGROUNDS.names())
+def test_backgrounds_paint_any_box(name: str, dtype: str) -> None:
+    shape = (520, 530)
+    for background in made("background", name):
+        assert isinstance(background, PaintedBackground)
+        pixels, noise = PixelType(dtype), NoiseField("contract", name)
+
+        def painted(box: Box, shown: PaintedBackground = background, pixels: PixelType = pixels, noise: NoiseField = noise) -> np.ndarray:
+            found = shown.paint(box, pixels, noise)
+            assert found.dtype == np.dtype(pixels.dtype)
+            return np.broadcast_to(found, (*found.shape[:-2], *box.shape))
+
+        full = painted(Box(0, 0, *shape))
+        if dtype == "float32":
+            assert full.min() >= 0
+            assert full.max() <= 1
+        for box in [Box(0, 0, 1, 1), Box(510, 505, 515, 530), Box(3, 0, 4, 530), Box(100, 511, 520, 513)]:
+            assert np.array_equal(painted(box), full[..., box.top : box.bottom, box.left : box.right])
+
+
+@pytest.mark.parametrize("name", BACKGROUNDS.names())
+def test_backgrounds_serve_a_scenario(name: str) -> None:
+    for channels in (1, 3):
+        entry = literal.small("evp", SHAPE, background=name, fuzz=0.0)
+        for plan in literal.plans_of(entry, SHAPE, channels=channels).values():
+            found = literal.whole(plan)
+            assert found.image.shape == (channels, *SHAPE)
+            assert (found.image[:, found.truth == 2] == (255 if plan.label else 0)).all()
+
+
+@pytest.mark.parametrize("name", MORPHOLOGIES.names())
+def test_morphologies_draw_what_they_name(name: str) -> None:
+    morphologies = MORPHOLOGIES.get(name)()
+    assert isinstance(morphologies, OutlinedMorphologies)
+    names = morphologies.names()
+    assert names
+    assert len(set(names)) == len(names)
+    assert all(KEBAB.fullmatch(shape) for shape in [*names, morphologies.reference])
+    for height, width in ((64, 64), (100, 257)):
+        for shape in (*names, morphologies.reference):
+            for ring in morphologies.rings(shape, height, width):
+                assert ring.dtype == np.int64
+                assert ring.shape == (len(ring), 2)
+                assert len(ring) >= 3
+                assert (ring & 1).all()
+
+
+@pytest.mark.parametrize("name", POINTS.names())
+def test_points_keep_their_distance(name: str) -> None:
+    for process in made("points", name):
+        assert isinstance(process, ScatteredPoints)
+        for height, width, distance in ((520, 600, 20), (64, 300, 6)):
+            points = process.scatter(height, width, distance, "contract", 1)
+            assert points.dtype == np.int64
+            assert points.tolist() == sorted(points.tolist())
+            assert ((points >= 0) & (points < [height, width])).all()
+            apart = ((points[:, None] - points[None]) ** 2).sum(axis=2) + np.eye(len(points), dtype=np.int64) * 10**9
+            assert len(points) == 0 or apart.min() >= distance**2
+            assert np.array_equal(points, process.scatter(height, width, distance, "contract", 1))
+            assert not np.array_equal(points, process.scatter(height, width, distance, "contract", 2))
+
+
+@pytest.mark.parametrize("name", DEFORMATIONS.names())
+def test_deformations_yield_silhouettes_of_the_canvas(name: str) -> None:
+    height, width = 150, 190
+    rings = MORPHOLOGIES.get("builtin")().rings("canary", height, width)  # type: ignore[attr-defined]
+    for deformation in made("deformation", name):
+        assert isinstance(deformation, ShapeDeformation)
+        assert re.fullmatch(r"[a-z0-9.-]+", deformation.label)
+        before = [ring.copy() for ring in rings]
+        shape = deformation.deform(rings, height, width)
+        assert all(np.array_equal(a, b) for a, b in zip(before, rings, strict=True))
+        full = shape.mask(Box(0, 0, height, width))
+        if full is None:  # the example's translation is one of 3,072 px
+            assert shape.area == 0
+            continue
+        assert full.shape == (height, width)
+        assert full.sum() == shape.area
+        for box in Box(0, 0, height, width).tiles(41, 53):
+            crop = shape.mask(box)
+            assert np.array_equal(np.zeros(box.shape) if crop is None else crop, full[box.slices])
