@@ -34,8 +34,8 @@ class Given:
         label: 0 or 1.
         fuzz: Chance of a fleck; 0 for the simple variant.
         seed: Seed of the image.
-        extra: Numbers of the scenario: ``centres`` and ``radius`` (evsp), ``disc`` as (row, column, radius) (gsp), ``deformation``
-            as a mapping (md).
+        extra: Numbers of the scenario: ``centres`` and ``radius`` (evsp), ``disc`` as (row, column, radius) (gsp),
+            ``deformation`` as a mapping (md).
     """
 
     mask: Field
@@ -143,30 +143,38 @@ def gsp(given: Given, rng: np.random.Generator) -> Field:
     return image
 
 
-def fm(given: Given, rng: np.random.Generator) -> Field:
+def fm(given: Given, rng: np.random.Generator, dtype: type = np.float64) -> Field:
     """White silhouette, whole or tiled with small copies of itself."""
     if not given.label:
         return hot(given.mask, given.fuzz, rng)
-    return fractional(_tiling(given.mask) * given.mask, given.fuzz, rng)
+    return fractional(_tiling(given.mask, dtype) * given.mask, given.fuzz, rng)
 
 
-def _tiling(mask: Field) -> Field:
+def fm_bytes(given: Given, rng: np.random.Generator) -> Field:
+    """The same, the tiles kept in bytes until they are normalised: a third of the memory traffic of the literal way."""
+    return fm(given, rng, np.uint8)
+
+
+def _tiling(mask: Field, dtype: type) -> Field:
     """Shrink the mask, or its crop, to a tenth, tile it, normalise it, and cut the middle out."""
     height, width = mask.shape
     corners = (mask[:50, :50], mask[:50, -50:], mask[-50:, :50], mask[-50:, -50:])
     borders = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
     if mask.mean() > 0.5 or any(line.mean() > 0.5 for line in borders) or any(corner.sum() > 1 for corner in corners):
-        tiles = np.tile(_shrunk(mask, height // 10, width // 10), (11, 11))  # 11: covers what 10 miss where 10 is no divisor
+        tiles = np.tile(
+            _shrunk(mask, height // 10, width // 10, dtype), (11, 11)
+        )  # 11: covers what 10 miss where 10 is no divisor
         return (tiles / tiles.max())[:height, :width]
     rows, columns = np.flatnonzero(mask.sum(axis=1) > 200), np.flatnonzero(mask.sum(axis=0) > 200)
     crop = np.pad(mask, 50)[rows[0] : rows[-1] + 101, columns[0] : columns[-1] + 101]
-    tiles = np.tile(_shrunk(crop, height // 10, width // 10), (60, 60))
+    tiles = np.tile(_shrunk(crop, height // 10, width // 10, dtype), (60, 60))
     top, left = (tiles.shape[0] - height) // 2, (tiles.shape[1] - width) // 2
     return (tiles / tiles.max())[top : top + height, left : left + width]
 
 
-def _shrunk(mask: Field, height: int, width: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize((mask * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA))
+def _shrunk(mask: Field, height: int, width: int, dtype: type) -> NDArray[Any]:
+    """Resize by area to the levels 0 .. 255, as the published tiles have."""
+    return np.rint(cv2.resize(mask * 255, (width, height), interpolation=cv2.INTER_AREA)).astype(dtype)
 
 
 SCENARIOS: dict[str, Callable[[Given, np.random.Generator], Field]] = {
@@ -176,6 +184,7 @@ SCENARIOS: dict[str, Callable[[Given, np.random.Generator], Field]] = {
     "evsp": evsp,
     "gsp": gsp,
     "fm": fm,
+    "fm-bytes": fm_bytes,
 }
 
 

@@ -8,7 +8,6 @@ worker; the gigapixel build runs whole in one process, planning and index includ
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -34,12 +33,10 @@ def resident(field: str) -> float:
 
 def child_image() -> dict[str, float]:
     """Build the images whose pieces come on standard input, in turn; return baseline and peak."""
-    import miso_gen.build
-    import miso_gen.scene.scene
+    import miso_gen.build  # noqa: F401 - what a worker holds
     from miso_gen.recipe.plugins import SCENARIOS
     from miso_gen.work import carry_out
 
-    assert miso_gen.build
     SCENARIOS.names()  # imports every scenario
     pieces, site = pickle.load(sys.stdin.buffer)
     base = resident("VmRSS")
@@ -65,7 +62,7 @@ def spawn(arguments: Sequence[str], given: bytes = b"") -> dict[str, Any]:
     """Run a child of this script and return what it found."""
     command = [sys.executable, "-m", "benchmarks.memory", *arguments]
     root = Path(__file__).parent.parent
-    done = subprocess.run(command, input=given, capture_output=True, cwd=root, env={**os.environ}, check=False)
+    done = subprocess.run(command, input=given, capture_output=True, cwd=root, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.decode())
     found: dict[str, Any] = json.loads(done.stdout)

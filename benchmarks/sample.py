@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.literal import Given
-from miso_gen.geometry import Box
 from miso_gen.recipe import ImagePlan, Recipe, load_recipe, plan_images
 from miso_gen.recipe.plugins import SCENARIOS
 from miso_gen.scene import make_scene
 from miso_gen.scene.interfaces import silhouette
-from miso_gen.work import Site, fingerprint, object_table
+from miso_gen.store import open_target
+from miso_gen.work import Site, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from miso_gen.store import ObjectTable
+    from collections.abc import Iterator
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 ORDER = ("evp", "dsp", "md", "evsp", "gsp", "fm")
-
-__all__ = ["ORDER", "RECIPES", "ObjectTable", "Sampled", "given", "object_table", "plans_of", "recipe_path", "sample", "site"]
 
 
 @dataclass(frozen=True)
@@ -121,23 +117,14 @@ def given(plan: ImagePlan) -> Given:
 
 def site(folder: Path, recipe: str) -> Site:
     """Return where images are built for a measurement."""
-    from miso_gen.store import open_target
-
-    return Site(open_target(folder), _planned(recipe)[0].digest, fingerprint(), _planned(recipe)[0].codec)
+    loaded = _planned(recipe)[0]
+    return Site(open_target(folder), loaded.digest, fingerprint(), loaded.codec)
 
 
 def scene_caches() -> Iterator[Any]:
     """Yield the bounded caches of ``miso_gen.scene``: rasterised silhouettes, deformations, discs, tiles."""
-    import sys
-
-    modules: Sequence[tuple[str, ModuleType]] = list(sys.modules.items())
-    for name, module in modules:
+    for name, module in list(sys.modules.items()):
         if name.startswith("miso_gen.scene"):
             for value in vars(module).values():
                 if hasattr(value, "cache_parameters") and value.__module__ == name and value.cache_parameters()["maxsize"]:
                     yield value
-
-
-def whole(plan: ImagePlan) -> Box:
-    """Return the box of a whole image."""
-    return Box(0, 0, plan.canvas.height, plan.canvas.width)

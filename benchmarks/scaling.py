@@ -12,7 +12,6 @@ process adds.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measure import Report, Spread, Table, met, parser, publish, scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from miso_gen.recipe import ImagePlan
 
@@ -134,10 +133,10 @@ def measure_scaling(recipe: Path, parent: Path | None, repeats: int) -> tuple[li
         ["way", "command, s", "build, s", "planning, s", "images, s", "index, s", "steady, Mpx/s"],
         note=f"Seconds of the wall clock, median of {repeats} runs (least-greatest).",
     )
-    for way, seconds in zip(WAYS, (commands[1], None, commands[2]), strict=True):
+    for way, whole in zip(WAYS, (commands[1], None, commands[2]), strict=True):
         values = {key: Spread.of([run[key] for run in builds[way]]) for key in builds[way][0]}
         parts = [values[key].text(2) for key in ("build_s", "plan_s", "images_s", "index_s")]
-        times.rows.append([way, Spread.of(seconds).text() if seconds else "-", *parts, values["steady_mpx_s"].text(0)])
+        times.rows.append([way, Spread.of(whole).text() if whole else "-", *parts, values["steady_mpx_s"].text(0)])
     speedups = {
         "whole command: --workers 1 (in place) / --workers 2": _ratios(commands[1], commands[2]),
         "build: in place / cluster of 2": _ratios(*(_values(builds[way], "build_s") for way in (WAYS[0], WAYS[2]))),
@@ -194,9 +193,10 @@ def measure_stages(recipe: str, parent: Path | None, repeats: int, each: int) ->
         "Share of each stage, one process",
         ["scenario", "ms an image", *STAGES, "writer.write"],
         note="Percent of the wall time of an image, mean over a scenario's images (clocks around the functions cost 1-2 %). "
-        f"writer.write is {', '.join(WRITE)} together; files is `finish`: summary and objects encoded, all files written, commit.",
+        f"writer.write is {', '.join(WRITE)} together; files is `finish`: summary and objects encoded, files written, commit.",
     )
     everything: Counter[str] = Counter()
+    count = 0.0
     data = {}
     for scenario in sample.ORDER:
         images = sample.sample(recipe, scenario, each)
@@ -212,13 +212,14 @@ def measure_stages(recipe: str, parent: Path | None, repeats: int, each: int) ->
                         spent.update({stage: seconds * one.weight for stage, seconds in clocks.seconds.items()})
         weight = sum(one.weight for one in images) * repeats
         data[scenario] = {stage: 1e3 * seconds / weight for stage, seconds in spent.items()}
-        everything.update({stage: seconds / repeats for stage, seconds in spent.items()})
+        everything.update(spent)
+        count += weight
         table.rows.append(_shares(scenario, spent, weight, STAGES, WRITE))
-    table.rows.append(_shares("all", everything, len(sample.ORDER) * 98.7, STAGES, WRITE))
+    table.rows.append(_shares("all", everything, count, STAGES, WRITE))
     return table, data
 
 
-def _shares(name: str, spent: Counter[str], weight: float, stages: Sequence[str] | dict[str, Any], write: Sequence[str]) -> list[str]:
+def _shares(name: str, spent: Counter[str], weight: float, stages: Iterable[str], write: Iterable[str]) -> list[str]:
     total = spent.total()
     shares = [f"{100 * spent[stage] / total:.0f} %" for stage in stages]
     return [name, f"{1e3 * total / weight:.1f}", *shares, f"{100 * sum(spent[stage] for stage in write) / total:.0f} %"]
@@ -229,7 +230,7 @@ def measure_help(runs: int) -> tuple[Table, dict[str, Any]]:
     seconds = []
     for _ in range(runs + 1):
         begin = perf_counter()
-        subprocess.run([miso_gen(), "--help"], check=True, stdout=subprocess.DEVNULL, env={**os.environ})
+        subprocess.run([miso_gen(), "--help"], check=True, stdout=subprocess.DEVNULL)
         seconds.append(perf_counter() - begin)
     spread = Spread.of(seconds[1:])  # the first reads the files from disk
     row = ["miso-gen --help, s", spread.text(3), met(spread.median, HELP_BAR, least=False)]

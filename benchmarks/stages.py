@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from time import perf_counter
@@ -18,7 +18,11 @@ STAGES = {
     "render": ("miso_gen.work.render_box",),
     "summary": ("miso_gen.store.area.image_cells", "miso_gen.store.area.truth_cells"),
     "digest": ("miso_gen.store.area.block_digest", "miso_gen.store.area.constant_digest"),
-    "encode": ("miso_gen.store.shards.encode_chunk", "miso_gen.store.commit.encode_chunk", "miso_gen.store.area.ShardEncoder.finish"),
+    "encode": (
+        "miso_gen.store.shards.encode_chunk",
+        "miso_gen.store.commit.encode_chunk",
+        "miso_gen.store.area.ShardEncoder.finish",
+    ),
     "cutting": ("miso_gen.store.write.ImageWriter.write",),
     "files": ("miso_gen.store.write.ImageWriter.finish",),
 }
@@ -30,7 +34,7 @@ class Clocks:
     """Time by stage, in seconds of the wall clock."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self._inner = [0.0]
 
     def around(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,10 +70,11 @@ def _found(name: str) -> Callable[..., Any]:
     parts = name.split(".")
     for split in range(len(parts) - 1, 0, -1):
         try:
-            value: Any = import_module(".".join(parts[:split]))
+            found: Any = import_module(".".join(parts[:split]))
         except ModuleNotFoundError:
             continue
         for part in parts[split:]:
-            value = getattr(value, part)
-        return value
+            found = getattr(found, part)
+        function: Callable[..., Any] = found
+        return function
     raise AttributeError(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ def measure_scenario(images: Sequence[Sampled], site: Site, repeats: int) -> dic
             sums["build"] += build_image(one, site) * (one.weight / total)
             arrays = stored_arrays(one, site)
             shutil.rmtree(folder, ignore_errors=True)
-            sums["zarr"] += timed(lambda arrays=arrays: write_with_zarr(folder, arrays)) * (one.weight / total)
+            sums["zarr"] += timed(partial(write_with_zarr, folder, arrays)) * (one.weight / total)
             if repeat < 0:
                 check(Path(site.target.describe(image_path(one.plan.id))), folder, arrays)
         if repeat >= 0:
@@ -115,8 +116,8 @@ def measure_scenario(images: Sequence[Sampled], site: Site, repeats: int) -> dic
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
-    options.add_argument("--repeats", type=int, default=7)
-    options.add_argument("--each", type=int, default=3, help="images of each kind: label, fuzz, branch")
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--each", type=int, default=6, help="images of each kind: label, fuzz, branch")
     options.add_argument("--scenarios", nargs="+", default=list(sample.ORDER))
     args = options.parse_args(arguments)
     repeats, each = (1, 1) if args.quick else (args.repeats, args.each)

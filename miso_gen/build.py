@@ -6,9 +6,13 @@ travel. An image that is there is kept, so that a build that was stopped in any 
 
 from __future__ import annotations
 
+import json
+import logging
 import os
+import signal
 import threading
 from collections import deque
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -27,6 +31,7 @@ from miso_gen.errors import (
 from miso_gen.recipe import Recipe, load_recipe, plan_images
 from miso_gen.store import (
     BuildLock,
+    Dataset,
     StoreRoot,
     collect_records,
     create_root,
@@ -36,11 +41,10 @@ from miso_gen.store import (
     read_root,
     sweep,
 )
-from miso_gen.work import Piece, Site, carry_out_all, fingerprint, require_fingerprint, stages
+from miso_gen.work import Piece, Site, UnforeseenError, carry_out_all, fingerprint, require_fingerprint, stages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
+    from collections.abc import Iterator, Sequence
     from typing import Self
 
     from miso_gen.recipe import ImagePlan
@@ -165,8 +169,8 @@ def build(
         if not todo and _is_complete(target):
             return BuildResult(str(location), read_root(target).root_digest, len(plans), 0, len(kept), (), monotonic() - begin, 0)
         root = StoreRoot(recipe.name, recipe.version, recipe.to_dict(), recipe.digest, generator=fingerprint())
-        root = create_root(target, root, pieces)
         with _Heartbeat(lock) as heart, _engine(workers, scheduler, site, todo) as engine:
+            root = create_root(target, root, pieces)
             run = _Run(engine, site, {plan.id: pieces[plan.id] for plan in todo}, retries, watcher, heart)
             run.work()
         digest = None
@@ -222,7 +226,12 @@ def _require_place(target: Target, recipe: Recipe) -> set[str]:
 
 
 def _is_complete(target: Target) -> bool:
-    return read_root(target).complete and target.exists("index.parquet") and target.exists("instances.parquet")
+    """Whether the root says so and both tables can be read."""
+    root = read_root(target)
+    try:
+        return root.complete and len(Dataset(target, root).objects) >= 0
+    except StoreError:
+        return False
 
 
 Outcomes = list[tuple[Piece, BaseException | None]]
@@ -278,7 +287,9 @@ class _Run:
         """Take pieces off the queue: enough that the cluster's own work is small, few enough that all workers have some."""
         most = min(_BATCH, max(1, left // (2 * self.engine.window)))
         batch, pixels = [queue.popleft()], 0
-        while queue and len(batch) < most and pixels < _BATCH_PIXELS:
+        if batch[0].key in self._tries:
+            return batch  # alone, so that it takes no other with it
+        while queue and len(batch) < most and pixels < _BATCH_PIXELS and queue[0].key not in self._tries:
             batch.append(queue.popleft())
             pixels += batch[-1].pixels
         return batch
@@ -310,7 +321,8 @@ class _Run:
             return [piece]
         if self._open.pop(piece.plan.id, None) is not None:
             self.stages[piece.plan.id].clear()
-            reason = str(error) if isinstance(error, MisoGenError) else f"{type(error).__name__}: {error}"
+            known = isinstance(error, MisoGenError | UnforeseenError)
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
             self.failures.append(Failure(piece.plan.id, reason))
             self.watcher.failed(piece.plan, reason)
         return []
@@ -345,41 +357,50 @@ class _Dask:
         self._site, self._workers, self._scheduler = site, workers, scheduler
         self._batches: dict[str, list[Piece]] = {}
         self._count = 0
+        self._open = ExitStack()
         self.window = 2
 
     def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def _start(self) -> None:
         import dask
         from distributed import Client, LocalCluster, as_completed
 
-        self._cluster = None
+        self._open.enter_context(_quiet("distributed", "distributed.client"))
         with dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_S}s"}):
             if self._scheduler is None:
-                self._cluster = LocalCluster(
-                    n_workers=self._workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-                )
-                self._client = Client(self._cluster)
+                with _ignored_interrupts():
+                    cluster = LocalCluster(
+                        n_workers=self._workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+                    )
+                self._open.callback(cluster.close)
+                self._client = Client(cluster)
             else:
                 self._client = self._connect()
+            self._open.callback(self._client.close)
         workers = self._require_same_versions()
         self.window = 2 * max(workers, 1)
         self._futures = as_completed()
         self._remote_site = self._client.scatter(self._site, broadcast=True, hash=False)
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def _connect(self) -> Any:
         from distributed import Client
 
         address = str(self._scheduler)
         try:
-            if address.endswith(".json"):
-                return Client(scheduler_file=address, timeout=_CONNECT_S)
-            return Client(address, timeout=_CONNECT_S)
-        except (OSError, ValueError, TimeoutError) as error:
+            # Dask itself would wait for a file that is not there.
+            found = json.loads(Path(address).read_text("utf-8"))["address"] if address.endswith(".json") else address
+            return Client(str(found), timeout=_CONNECT_S)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ClusterError(
                 f"scheduler must be the address of a running Dask scheduler, got {address!r} ({type(error).__name__}). "
                 "Start one with `dask scheduler`, or leave --scheduler out."
@@ -415,16 +436,44 @@ class _Dask:
         if error is None:
             return list(zip(batch, future.result(), strict=True))
         if isinstance(error, KilledWorker):
-            error = BuildError("its worker died again and again, perhaps for lack of memory. Try fewer workers.")
+            # One piece of a batch is to blame; tried again alone, it will be known.
+            kind = UnforeseenError if len(batch) > 1 else BuildError
+            error = kind("its worker died again and again, perhaps for lack of memory. Try fewer workers.")
         return [(piece, error) for piece in batch]
 
 
 def _engine(workers: int | None, scheduler: str | None, site: Site, plans: Sequence[ImagePlan]) -> _Here | _Dask:
     pixels = sum(plan.canvas.height * plan.canvas.width for plan in plans)
-    small = workers is None and pixels < _SMALL_PIXELS
+    small = not plans or (workers is None and pixels < _SMALL_PIXELS)
     if scheduler == "sync" or (scheduler is None and (workers == 1 or small)):
         return _Here(site)
     return _Dask(site, workers=workers, scheduler=scheduler)
+
+
+@contextmanager
+def _quiet(*loggers: str) -> Iterator[None]:
+    """Keep Dask from printing what is said in our own words."""
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Let processes that are started here ignore Ctrl-C, which a terminal sends to all: this process stops them in good order."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Heartbeat:

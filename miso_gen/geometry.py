@@ -170,6 +170,21 @@ class Spans:
         Raises:
             ValueError: A vertex has an even coordinate: it could meet a line of pixel centres.
         """
+        return cls._of_polygon(rings, height, width, mirrored=False)
+
+    @classmethod
+    def of_mirrored_polygon(cls, rings: Sequence[NDArray[np.int64]], height: int, width: int) -> Spans:
+        """Return the transpose of :meth:`of_polygon`, pixel for pixel: the picture mirrored at its main diagonal.
+
+        Args:
+            rings: As for :meth:`of_polygon`.
+            height: Rows of the canvas, and columns of the result.
+            width: Columns of the canvas, and rows of the result.
+        """
+        return cls._of_polygon([np.asarray(ring).reshape(-1, 2)[:, ::-1] for ring in rings], width, height, mirrored=True)
+
+    @classmethod
+    def _of_polygon(cls, rings: Sequence[NDArray[np.int64]], height: int, width: int, *, mirrored: bool) -> Spans:
         heads = np.concatenate([np.asarray(ring, np.int64).reshape(-1, 2) for ring in rings])
         tails = np.concatenate([np.roll(np.asarray(ring, np.int64).reshape(-1, 2), -1, axis=0) for ring in rings])
         if not (heads & 1).all():
@@ -183,9 +198,12 @@ class Spans:
         edge = np.repeat(np.arange(len(counts)), counts)
         rows = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
         rise = (y1 - y0)[edge]
-        # The crossing's x is x0 + (centre - y0) (x1 - x0) / rise; the first centre at or right of it, by whole numbers.
-        numerator = (x0[edge] - _CENTRE) * rise + (rows * LATTICE + _CENTRE - y0[edge]) * (x1 - x0)[edge]
+        # The crossing's x is x0 + (centre - y0) run / rise; the first centre at or right of it, by whole numbers.
+        run = (x1 - x0)[edge]
+        numerator = (x0[edge] - _CENTRE) * rise + (rows * LATTICE + _CENTRE - y0[edge]) * run
         columns = -(-numerator // (rise * LATTICE))
+        if mirrored:  # "right of the edge" has become "below the edge": a centre on one that runs to the right is not past it
+            columns = np.where(run > 0, numerator // (rise * LATTICE) + 1, columns)
         return cls.of_changes(height, width, rows, columns)
 
     @cached_property

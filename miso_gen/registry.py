@@ -41,7 +41,7 @@ class Registry(Generic[T]):
 
         def add(cls: type[T]) -> type[T]:
             known = self._members.get(name)
-            if known is not None and known.__qualname__ != cls.__qualname__:
+            if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise ValueError(f"{self.family} {name!r} is registered twice: by {known.__module__} and by {cls.__module__}.")
             cls.type_name = name  # type: ignore[attr-defined]  # families declare it as a ClassVar
             self._members[name] = cls
@@ -77,9 +77,13 @@ class Registry(Generic[T]):
     def _discover(self) -> None:
         if self._discovered:
             return
-        self._discovered = True
-        package = importlib.import_module(self.package)
-        for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
-            importlib.import_module(f"{self.package}.{module}")
-        for point in sorted(entry_points(group=self.group), key=lambda p: p.name):
-            point.load()
+        self._discovered = True  # a plug-in may ask for another one while it is imported
+        try:
+            package = importlib.import_module(self.package)
+            for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
+                importlib.import_module(f"{self.package}.{module}")
+            for point in sorted(entry_points(group=self.group), key=lambda p: p.name):
+                point.load()
+        except BaseException:
+            self._discovered = False  # so that the next call says what is wrong again
+            raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from miso_gen.errors import ClusterError
+from miso_gen.errors import ClusterError, MisoGenError
 from miso_gen.recipe.plugins import SCENARIOS
 from miso_gen.render import render_box
 from miso_gen.scene import make_scene
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from miso_gen.recipe import ImagePlan
     from miso_gen.scene import Objects, Scene
     from miso_gen.store import ShardWriter, Target
+
+
+class UnforeseenError(Exception):
+    """What a piece ran into that nobody foresaw, as text: not every exception can travel between processes."""
+
 
 _DECIDING = ("numpy", "opencv-python-headless", "numcodecs", "blake3", "google-crc32c", "pydantic")
 
@@ -141,8 +146,10 @@ def carry_out_all(pieces: Sequence[Piece], site: Site) -> list[Exception | None]
         try:
             carry_out(piece, site)
             outcomes.append(None)
-        except Exception as error:  # whoever asked for the pieces decides what an error means
+        except MisoGenError as error:  # whoever asked for the pieces decides what an error means
             outcomes.append(error)
+        except Exception as error:
+            outcomes.append(UnforeseenError(f"{type(error).__name__}: {error}"))
     return outcomes
 
 

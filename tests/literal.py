@@ -55,7 +55,9 @@ def plans_of(scenario: dict[str, Any], shape: tuple[int, int] = (200, 200), **he
     return {plan.id: plan for plan in plan_images(load_recipe(recipe))}
 
 
-def small(type_: str, shape: tuple[int, int] = (200, 200), only: tuple[str, ...] = ("canary", "teapot"), **fields: Any) -> dict[str, Any]:
+def small(
+    type_: str, shape: tuple[int, int] = (200, 200), only: tuple[str, ...] = ("canary", "teapot"), **fields: Any
+) -> dict[str, Any]:
     """Return a scenario of a recipe that suits a canvas of some 200 pixels, with both kinds of fuzz."""
     numbers = {**SMALL.get(type_, {}), **({"deformations": deformations(*shape)} if type_ == "md" else {})}
     return {"type": type_, "morphologies": {"type": "builtin", "only": list(only)}, "fuzz": TWO, **numbers, **fields}

@@ -6,6 +6,7 @@ The blocks of a page are done in order, in an empty folder and a process of thei
   ``pyproject.toml`` are made known as an installed package's are;
 - other ``python`` blocks are executed, all of a page in one namespace;
 - ``bash`` blocks that start with ``miso-gen`` go through click's runner, line by line; ``# exit 2`` says that a line fails;
+- ``text`` blocks that start with ``error:`` are what the command before them prints;
 - ``yaml`` blocks with ``schema: 1`` are loaded as recipes.
 """
 
@@ -51,6 +52,7 @@ def run_page(page: Path) -> None:
     """Do the blocks of a page in the current folder."""
     sys.path.insert(0, str(Path.cwd()))
     space: dict[str, Any] = {"__name__": "page"}
+    printed = ""
     for language, text, line in blocks(page):
         file = _FILE.match(text)
         if file:
@@ -59,7 +61,9 @@ def run_page(page: Path) -> None:
             exec(compile("\n" * (line - 1) + text, str(page), "exec"), space)
         elif language == "bash" and text.startswith("miso-gen"):
             for command in text.replace("\\\n", " ").splitlines():
-                _command(command)
+                printed = _command(command)
+        elif language == "text" and text.startswith("error:"):
+            assert text == printed
         elif language == "yaml" and "schema: 1\n" in text:
             from miso_gen import load_recipe
 
@@ -79,7 +83,7 @@ def _write(path: Path, text: str) -> None:
         (folder / "entry_points.txt").write_text("\n".join(lines), "utf-8")
 
 
-def _command(line: str) -> None:
+def _command(line: str) -> str:
     from click.testing import CliRunner
 
     from miso_gen.cli import main
@@ -87,12 +91,13 @@ def _command(line: str) -> None:
     command, _, remark = line.partition("#")
     words = shlex.split(command)
     if not words:
-        return
+        return ""
     assert words[0] == "miso-gen", line
     result = CliRunner().invoke(main, words[1:])
     print(f"$ {line}\n{result.output}")
     expected = int(remark.split()[1]) if remark.strip().startswith("exit ") else 0
     assert result.exit_code == expected, f"{line}: exit code {result.exit_code}\n{result.output}\n{result.exception!r}"
+    return result.output
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if any(does_something(*b[:2]) for b in blocks(p))], ids=lambda p: p.stem)

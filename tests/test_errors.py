@@ -8,7 +8,7 @@ import re
 import pytest
 
 from miso_gen import errors
-from miso_gen.errors import InputError, MissingExtraError, MisoGenError, UnknownNameError, WorkError, listing, suggestion
+from miso_gen.errors import InputError, MisoGenError, MissingExtraError, UnknownNameError, WorkError, listing, suggestion
 
 CLASSES = {name: value for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
 

@@ -112,7 +112,7 @@ def test_sine_of_an_array_is_elementwise() -> None:
 
 
 def test_turns_per_radian() -> None:
-    assert TURNS_PER_RADIAN == pytest.approx(1 / math.tau, rel=1e-16)
+    assert pytest.approx(1 / math.tau, rel=1e-16) == TURNS_PER_RADIAN
 
 
 # --- lattice ----------------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_even_vertices_are_refused(point: tuple[int, int]) -> None:
         spans_of([[(1, 1), point, (9, 1001)]], 8, 8)
 
 
-@pytest.mark.parametrize("side", [2**15, 2**20, 2**22, 2**23, 2**24])  # a recipe takes sides up to 2**24
+@pytest.mark.parametrize("side", [2**15, 2**20, 2**22])  # a recipe takes sides up to 2**20; deformed vertices may lie further out
 def test_coordinates_of_the_largest_canvas_do_not_overflow(side: int) -> None:
     far = 256 * side + 1
     triangle = np.array([(1, -255), (far, -255), (1, far)], np.int64)  # half of the canvas, of which the first rows are looked at
@@ -268,9 +268,7 @@ def test_spans_are_the_picture(mask: np.ndarray, data: st.DataObject) -> None:
 @given(masks(), st.sampled_from([1, 3, 16, 64]))
 def test_block_counts(mask: np.ndarray, side: int) -> None:
     height, width = mask.shape
-    wanted = [
-        [int(mask[y : y + side, x : x + side].sum()) for x in range(0, width, side)] for y in range(0, height, side)
-    ]
+    wanted = [[int(mask[y : y + side, x : x + side].sum()) for x in range(0, width, side)] for y in range(0, height, side)]
     assert of_mask(mask).block_counts(side).tolist() == wanted
 
 

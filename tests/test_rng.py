@@ -209,9 +209,9 @@ def test_thresholds(p: float, threshold: int) -> None:
     assert bernoulli_threshold(p) == threshold == math.floor(65536 * Fraction(p) + Fraction(1, 2))
 
 
-@pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 0), (0, 1), (2, 3)])
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 0), (0, 1), (2, 3), (63, 63)])
 def test_one_block_word_by_word(row: int, column: int) -> None:
-    jumps = {(0, 0): 0, (1, 0): 1, (0, 1): 2, (2, 3): 18}[row, column]
+    jumps = {(0, 0): 0, (1, 0): 1, (0, 1): 2, (2, 3): 18, (63, 63): 8064}[row, column]
     assert block_number(row, column) == literal.block_number(row, column) == jumps
     words = literal.raw_words(PLACE, 3 * 128, jumps * literal.JUMP)  # three rows of 16-bit words, or 48 rows of bits
     numpys = np.random.PCG64DXSM(np.random.SeedSequence(literal.entropy(PLACE))).jumped(jumps)

@@ -31,7 +31,7 @@ def _version(value: str) -> str:
 
 
 Version = Annotated[str, AfterValidator(_version), WithJsonSchema({"type": "string", "pattern": _SEMVER})]
-Side = Annotated[int, Field(ge=64, le=2**24), Whole]
+Side = Annotated[int, Field(ge=64, le=2**20), Whole]
 
 
 class Canvas(Parameters):

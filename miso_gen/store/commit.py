@@ -7,10 +7,12 @@ their final names and the group's ``zarr.json``, written last, is what makes it 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from miso_gen.errors import CorruptStoreError, OutputError
+from miso_gen.errors import CorruptStoreError, InputError, OutputError
 from miso_gen.store import metadata
+from miso_gen.store.arrays import parse_array, read_json
 from miso_gen.store.digests import array_digest
 from miso_gen.store.record import read_record
 from miso_gen.store.shards import encode_chunk
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 TEMPORARY = (".tmp-", ".old-", ".work-")  #: how names of unfinished folders start
 _ATTEMPTS = 5
+_INSTANCES = "labels/instances/0/zarr.json"
 
 
 def beside(path: str, prefix: str, suffix: str = "") -> str:
@@ -102,20 +105,26 @@ def image_files(layout: ImageLayout) -> list[str]:
 def finished_record(target: Target, path: str, layout: ImageLayout, expected: Mapping[str, Any]) -> ImageRecord | None:
     """Return the record of an image that an earlier build finished, None where it must be built.
 
+    Pixels are not read: that is ``validate_image``.
+
     Args:
         target: The store.
         path: Folder of the image.
-        layout: What it should be.
+        layout: What it should be. Where it has no instances but the image does, as both agree otherwise, the image counts:
+            whether there are any may not be known without its scene.
         expected: What its ``miso`` attributes must say, as far as it is known without rendering.
     """
     try:
         record = read_record(target, path)
         if any(record.miso.get(name) != value for name, value in expected.items()):
             return None
+        if layout.instances_dtype is None and record.instances_digest is not None:
+            stored = parse_array(read_json(target, f"{path}/{_INSTANCES}"), target.describe(f"{path}/{_INSTANCES}"))
+            layout = replace(layout, instances_dtype=stored.dtype)
         for name in layout.names:
             if target.read(f"{path}/{layout.path(name)}/zarr.json") != metadata.array(layout.array(name)):
                 return None  # other chunks, or another shape
-    except (FileNotFoundError, NotADirectoryError, CorruptStoreError):
+    except (FileNotFoundError, NotADirectoryError, CorruptStoreError, InputError):
         return None
     whole = all(target.size(f"{path}/{file}") for file in image_files(layout))
     return record if whole else None

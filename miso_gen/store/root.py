@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from miso_gen.store.target import Target
 
 IMAGES = "images.zarr"
+_STRAY = ".tmp-"  # in the name of a file that is not written to its end
 
 
 @dataclass(frozen=True)
@@ -187,15 +188,21 @@ def sweep(target: Target, *, keep_work: bool = True) -> None:
         keep_work: Keep the finished pieces of unfinished images, from which a build resumes.
     """
     prefixes = tuple(prefix for prefix in TEMPORARY if not (keep_work and prefix == ".work-"))
+    for name in target.list(""):
+        if _STRAY in name:
+            target.remove(name)
     folders = [IMAGES]
     while folders:
         folder = folders.pop()
-        names = target.list(folder)
-        for name in names:
-            if name.startswith(prefixes):
-                target.remove(f"{folder}/{name}")
+        for name in target.list(folder):
+            path = f"{folder}/{name}"
+            if name.startswith(prefixes) or _STRAY in name:
+                target.remove(path)
+            elif "/.work-" in path:  # pieces that are kept, at any depth
+                if target.size(path) is None:
+                    folders.append(path)
             elif not name.startswith(".") and name != "zarr.json" and folder.count("/") < 2:
-                folders.append(f"{folder}/{name}")
+                folders.append(path)
 
 
 def _write_root(target: Target, root: StoreRoot) -> None:

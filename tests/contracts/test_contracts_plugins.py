@@ -32,13 +32,19 @@ from miso_gen.scene import make_scene
 from miso_gen.scene.interfaces import (
     OutlinedMorphologies,
     PaintedBackground,
-    SceneScenario,
     ScatteredPoints,
+    SceneScenario,
     ShapeDeformation,
 )
 from miso_gen.scene.pixels import PixelType
 
-FAMILIES = {"scenario": SCENARIOS, "background": BACKGROUNDS, "morphologies": MORPHOLOGIES, "points": POINTS, "deformation": DEFORMATIONS}
+FAMILIES = {
+    "scenario": SCENARIOS,
+    "background": BACKGROUNDS,
+    "morphologies": MORPHOLOGIES,
+    "points": POINTS,
+    "deformation": DEFORMATIONS,
+}
 EVERY = [(family, name) for family, registry in FAMILIES.items() for name in registry.names()]
 HEAD = {"schema": 1, "name": "test", "splits": ["test"], "seed": 5}
 SHAPE = (256, 256)
@@ -202,7 +208,9 @@ class TestScenario:
 
     def test_splits_differ(self, name: str) -> None:
         entry = {**literal.small(name, SHAPE), "fuzz": 0.1}
-        train, test = (literal.plans_of(entry, SHAPE, splits=["train", "test"])[f"{name}/{split}/0001"] for split in ("train", "test"))
+        train, test = (
+            literal.plans_of(entry, SHAPE, splits=["train", "test"])[f"{name}/{split}/0001"] for split in ("train", "test")
+        )
         assert not np.array_equal(literal.whole(train).image, literal.whole(test).image)
 
     def test_other_scenarios_change_nothing(self, name: str) -> None:
@@ -233,7 +241,9 @@ def test_backgrounds_paint_any_box(name: str, dtype: str) -> None:
         assert isinstance(background, PaintedBackground)
         pixels, noise = PixelType(dtype), NoiseField("contract", name)
 
-        def painted(box: Box, shown: PaintedBackground = background, pixels: PixelType = pixels, noise: NoiseField = noise) -> np.ndarray:
+        def painted(
+            box: Box, shown: PaintedBackground = background, pixels: PixelType = pixels, noise: NoiseField = noise
+        ) -> np.ndarray:
             found = shown.paint(box, pixels, noise)
             assert found.dtype == np.dtype(pixels.dtype)
             return np.broadcast_to(found, (*found.shape[:-2], *box.shape))

@@ -53,7 +53,8 @@ def boxes(draw: Any) -> Box:
 
 
 @pytest.mark.parametrize(
-    ("label", "fuzz", "channels", "dtype"), [(1, 0.1, 1, "uint8"), (0, 0.1, 3, "uint8"), (1, 0.0, 1, "uint16"), (1, 0.1, 3, "float32")]
+    ("label", "fuzz", "channels", "dtype"),
+    [(1, 0.1, 1, "uint8"), (0, 0.1, 3, "uint8"), (1, 0.0, 1, "uint16"), (1, 0.1, 3, "float32")],
 )
 @pytest.mark.parametrize("name", NAMES)
 def test_any_box_is_the_crop(name: str, label: int, fuzz: float, channels: int, dtype: str) -> None:

@@ -1,5 +1,7 @@
 """FACTS A3 and A4 and DESIGN section 4, pixel by pixel: every image, truth and instance label built again in float64."""
 
+# ruff: noqa: N802, N803, N806  the capital letters are those of FACTS A3
+
 from __future__ import annotations
 
 import hashlib
@@ -31,24 +33,24 @@ class Fields:
         return literal.bernoulli(literal.address(self.plan, thing, shared=self.shared), p, self.height, self.width).astype(float)
 
     @property
-    def N(self) -> np.ndarray:  # noqa: N802  # as in FACTS
+    def N(self) -> np.ndarray:
         return self.bernoulli("background", Fraction(1, 2))
 
     @property
-    def K(self) -> np.ndarray:  # noqa: N802
+    def K(self) -> np.ndarray:
         return self.bernoulli("pepper", 1 - self.fuzz) if self.fuzz else self.all
 
     @property
-    def S(self) -> np.ndarray:  # noqa: N802
+    def S(self) -> np.ndarray:
         return self.bernoulli("salt", self.fuzz) if self.fuzz else self.none
 
     @property
-    def U(self) -> np.ndarray:  # noqa: N802
+    def U(self) -> np.ndarray:
         words = literal.words16(literal.address(self.plan, "grey", shared=self.shared), self.height, self.width)
         return literal.greys(words, *self.spec["hot"], self.plan.canvas.dtype)
 
     @property
-    def M(self) -> np.ndarray:  # noqa: N802
+    def M(self) -> np.ndarray:
         return literal.picture(str(self.plan.morphology), self.height, self.width).astype(float)
 
 
@@ -56,10 +58,8 @@ def evp(plan: ImagePlan) -> Expected:
     f = Fields(plan)
     M, N = f.M, f.N
     if plan.label == 1:
-        values = M * f.K * f.spec["hot"] + (1 - M) * N
-    else:
-        values = M * np.maximum(f.S, f.spec["cold"]) + (1 - M) * N
-    return values, 2 * M, None
+        return M * f.K * f.spec["hot"] + (1 - M) * N, 2 * M, None
+    return M * np.maximum(f.S, f.spec["cold"]) + (1 - M) * N, 2 * M, None
 
 
 def dsp(plan: ImagePlan) -> Expected:
@@ -77,7 +77,7 @@ def md(plan: ImagePlan) -> Expected:
         spec = plan.spec["deformations"][plan.settings["deformation"]]
         rings = [np.array(ring) for ring in literal.outline("canary", f.height, f.width)]
         shape = DEFORMATIONS.get(spec["type"]).from_spec(spec).deform(rings, f.height, f.width)  # type: ignore[attr-defined]
-        M = shape.mask(Box(0, 0, f.height, f.width)).astype(float)  # tests/scene holds it to its definition
+        M = shape.mask(Box(0, 0, f.height, f.width)).astype(float)  # tests/scene judges it
     truth = 2 * M
     if plan.spec["truth"] == "contour":
         reach = range(-plan.spec["contour_px"], plan.spec["contour_px"] + 1)
@@ -97,7 +97,7 @@ def evsp(plan: ImagePlan) -> Expected:
     points = POINTS.get(plan.spec["points"]["type"]).from_spec(plan.spec["points"])
     radius = plan.spec["radius_px"]
     place = literal.address(plan, "points", shared=True)
-    centres = points.scatter(f.height, f.width, 2 * radius, *place)  # type: ignore[attr-defined]  # tests/scene: its definition
+    centres = points.scatter(f.height, f.width, 2 * radius, *place)  # type: ignore[attr-defined]
     ids, count = np.zeros((f.height, f.width), int), 0
     y, x = np.indices(ids.shape)
     for row, column in sorted(map(tuple, centres.tolist())):
@@ -112,7 +112,7 @@ def evsp(plan: ImagePlan) -> Expected:
 
 
 def gsp_place(plan: ImagePlan) -> tuple[int, int]:
-    """Repeat y in [.25 H, .75 H), x in [.25 W, .75 W) until the window's mean (rows y - w/2 .. y + w/2 - 1) is above the share."""
+    """Repeat y in [.25 H, .75 H), x in [.25 W, .75 W) until the mean of the window (rows y - w/2 .. y + w/2 - 1) is enough."""
     f = Fields(plan)
     words = iter(literal.raw_words(literal.address(plan, "disc", shared=False), 4000))
     side, half = plan.spec["window_px"], plan.spec["window_px"] // 2
@@ -272,7 +272,9 @@ def test_constant_background(dtype: str) -> None:
 
 
 def test_background_of_another_share() -> None:
-    (plan,) = each_plan("evp", background={"type": "salt-and-pepper", "probability": 0.25}, only=("canary",), fuzz=0.0, labels=[0])
+    (plan,) = each_plan(
+        "evp", background={"type": "salt-and-pepper", "probability": 0.25}, only=("canary",), fuzz=0.0, labels=[0]
+    )
     f = Fields(plan)
     assert np.array_equal(literal.whole(plan).image[0], 255 * f.bernoulli("background", Fraction(1, 4)) * (1 - f.M))
 

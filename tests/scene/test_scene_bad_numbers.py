@@ -14,11 +14,16 @@ from miso_gen.scene import make_scene
 ONLY = {"type": "builtin", "only": ["canary", "teapot"]}
 
 
+def made(entry: dict[str, Any], shape: tuple[int, int]) -> None:
+    """Plan, and make every scene."""
+    for plan in literal.plans_of({"morphologies": ONLY, **entry}, shape).values():
+        make_scene(plan)
+
+
 def complaint(entry: dict[str, Any], shape: tuple[int, int] = (256, 256)) -> str:
     """Return the message of the error that planning raises, or else making any of the scenes."""
     with pytest.raises(RecipeError) as caught:
-        for plan in literal.plans_of({"morphologies": ONLY, **entry}, shape).values():
-            make_scene(plan)
+        made(entry, shape)
     return str(caught.value)
 
 
@@ -30,16 +35,16 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "gsp: window larger than the canvas": (
         {"type": "gsp", "radius_px": 10, "window_px": 300},
-        r"window_px must be at most 128 on a 256 x 256 canvas, got 300\. Use a smaller window or a larger canvas\.",
+        r"window_px must be at most 128 on a 256 x 256 canvas with centre \[0\.25, 0\.75\], got 300\. Use a smaller window, a narrower centre",
     ),
     "gsp: window that reaches beyond the canvas from the lower end": (
         {"type": "gsp", "radius_px": 10, "window_px": 40, "centre": [0.01, 0.5]},
-        r"window_px must be at most \d+ on a 256 x 256 canvas, got 40\.",
+        r"window_px must be at most \d+ on a 256 x 256 canvas with centre .*, got 40\.",
     ),
     # `check` looks at the lower end of `centre` only: the window must not reach beyond the lower and right border either.
     "gsp: window that reaches beyond the canvas from the upper end": (
         {"type": "gsp", "radius_px": 10, "window_px": 40, "centre": [0.9, 1.0], "window_share": 0.0},
-        r"window_px must be at most \d+ on a 256 x 256 canvas, got 40\.",
+        r"window_px must be at most \d+ on a 256 x 256 canvas with centre .*, got 40\.",
     ),
     # A range of centres without a whole pixel must be a message, not an exception of the random stream.
     "gsp: centre without a pixel": (
@@ -48,8 +53,12 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "gsp: nowhere object enough": (
         {"type": "gsp", "radius_px": 10, "window_px": 120, "window_share": 0.99},
-        r"must hold a window of 120 px with more than 99% object in its central part, found none in 20,000 places\. "
-        r"Use a smaller window_px or window_share\.",
+        r"must hold a window of 120 px with more than 99% object in its central part, found none in "
+        r"20,000 places\. Use a smaller window_px or window_share\.",
+    ),
+    "gsp: no window is more than all object": (  # the share must be larger than the number, not equal to it
+        {"type": "gsp", "radius_px": 10, "window_px": 4, "window_share": 1.0},
+        r"must hold a window of 4 px with more than 100% object in its central part, found none",
     ),
     "fm: shrink that leaves nothing": (
         {"type": "fm", "shrink": 200},
@@ -69,16 +78,18 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "evsp: radius too large": (
         {"type": "evsp", "radius_px": 65},
-        r"radius_px must be at most a quarter of the canvas's shorter side \(64\), got 65\. Use smaller discs or a larger canvas\.",
+        r"radius_px must be at most a quarter of the canvas's shorter side \(64\), "
+        r"got 65\. Use smaller discs or a larger canvas\.",
     ),
     "evsp: no discs": (
         {"type": "evsp", "points": {"type": "matern", "candidates_per_mpx": 1e-6}},
-        r"points must leave at least one disc inside 'canary', got none\. Ask for more candidates_per_mpx, a smaller radius_px or a "
-        r"larger canvas\.",
+        r"points must leave at least one disc inside 'canary', got none\. "
+        r"Ask for more candidates_per_mpx, a smaller radius_px or a larger canvas\.",
     ),
     "md: deformed off the canvas": (
         {"type": "md"},
-        r"the deformed 'canary' must show on the canvas, nothing of it does\. Fit deformations\[8\] to the canvas \(256 x 256\)\.",
+        r"the deformed 'canary' must show on the canvas, nothing of it does\. "
+        r"Fit deformations\[8\] to the canvas \(256 x 256\)\.",
     ),
 }
 
@@ -115,5 +126,4 @@ def test_gsp_window_of_an_odd_side_lies_on_the_canvas() -> None:
     """The largest window that `check` admits works, at every place that may be drawn."""
     for window in (31, 32, 101, 128):
         entry = {"type": "gsp", "radius_px": 3, "window_px": window, "window_share": 0.0, "centre": [0.25, 0.75]}
-        for plan in literal.plans_of({"morphologies": ONLY, **entry}, (256, 256)).values():
-            make_scene(plan)
+        made(entry, (256, 256))

@@ -72,8 +72,8 @@ def test_sine_truncates_toward_zero() -> None:
     assert shifts.max() == 21
 
 
-# Some silhouettes have edges through pixel centres at some sizes (the canary at 28 of those from 64 to 1099 px): there the picture rolled by columns must be cut
-# like the plain one (EXACT: mask'(y, x) = mask((y - s[x]) mod H, x)).
+# Some silhouettes have edges through pixel centres at some sizes (the canary at 28 of those from 64 to 1099 px): there the
+# picture rolled by columns must be cut like the plain one (EXACT: mask'(y, x) = mask((y - s[x]) mod H, x)).
 @pytest.mark.parametrize(("name", "side"), [("canary", 1024), ("canary", 809), ("key", 1024), ("viaduct", 1024)])
 def test_sine_by_columns_is_a_roll_of_the_plain_picture_even_where_edges_meet_centres(name: str, side: int) -> None:
     deformation = Sine(cycles=3, axis="x", function="sin")
@@ -107,7 +107,7 @@ def test_affine_is_the_picture_sampled_at_the_mapped_centres(deformation: dict[s
     rings = Builtin().rings("canary", height, width)
     found = picture(Affine(**deformation).deform(rings, height, width), height, width)
     x, y = source_points(height, width, deformation)
-    on_canvas = (0 <= x) & (x < width) & (0 <= y) & (y < height)
+    on_canvas = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     source = plain("canary", height, width)
     nearest = np.where(on_canvas, source[np.clip(y, 0, height - 1).astype(int), np.clip(x, 0, width - 1).astype(int)], 0)
     assert set(np.unique(found)) == {0, 1}
@@ -142,7 +142,7 @@ def test_affine_identity_changes_nothing() -> None:
 
 def test_a_flat_affine_map_is_refused() -> None:
     flat = Affine(rotation_rad=0.3, shear_rad=math.pi / 2)
-    with pytest.raises(ValueError, match="must have an inverse"):
+    with pytest.raises(RecipeError, match="must make a map with an inverse"):
         flat.deform(Builtin().rings("canary", 64, 64), 64, 64)
 
 

@@ -130,7 +130,8 @@ def test_md_has_the_published_deformations_in_order() -> None:
         {"type": "sine", "cycles": k, "axis": axis, "function": f, "amplitude_divisor": 3.0} for k, axis, f in waves
     ]
     wanted += [
-        {"type": "affine", "rotation_rad": r, "shear_rad": s, "translation_px": [3000.0, 800.0]} for r, s in ((1.3, 0.7), (1.5, 0.5))
+        {"type": "affine", "rotation_rad": r, "shear_rad": s, "translation_px": [3000.0, 800.0]}
+        for r, s in ((1.3, 0.7), (1.5, 0.5))
     ]
     assert plans[56].spec["deformations"] == wanted
     labels = [make_scene(plan).drawn["deformed"] for plan in planned("md")[56:66]]
@@ -139,8 +140,12 @@ def test_md_has_the_published_deformations_in_order() -> None:
 
 def test_published_numbers_are_the_defaults() -> None:
     def spec(name: str, **fields: Any) -> dict[str, Any]:
-        (plan,) = literal.plans_of({"type": name, "labels": [0], "morphologies": {"only": ["canary"]}, **fields}, (3072, 3072)).values()
-        return {key: plan.spec[key] for key in plan.spec if key not in ("type", "morphologies", "background", "pair_noise", "fuzz")}
+        (plan,) = literal.plans_of(
+            {"type": name, "labels": [0], "morphologies": {"only": ["canary"]}, **fields}, (3072, 3072)
+        ).values()
+        return {
+            key: plan.spec[key] for key in plan.spec if key not in ("type", "morphologies", "background", "pair_noise", "fuzz")
+        }
 
     assert spec("evp") == {"hot": 1.0, "cold": 0.0}
     assert spec("dsp") == {"hot": [0.6, 1.0]}
@@ -179,3 +184,21 @@ def test_gsp_radius_has_an_open_upper_end() -> None:
     entry = literal.small("gsp", radius_px={"uniform": [5, 8]}, fuzz={"each": [number / 100 for number in range(100)]})
     radii = Counter(plan.params["radius_px"] for plan in literal.plans_of(entry).values() if plan.label == 1)
     assert set(radii) == {5, 6, 7}
+
+
+def test_md_shows_the_reference_in_every_split_whatever_the_silhouettes() -> None:
+    entry = {"type": "md", "deformations": []}
+    for morphologies in ({"only": ["teapot", "key"]}, {"split": "disjoint"}, {"only": ["teapot", "canary", "key"]}):
+        plans = literal.plans_of({**entry, "morphologies": morphologies}, (64, 64), splits=["train", "test"]).values()
+        for split in ("train", "test"):
+            shown = [(plan.label, plan.morphology) for plan in plans if plan.split == split]
+            assert {name for label, name in shown if label == 0} == {"canary"}
+            assert "canary" not in {name for label, name in shown if label == 1}
+            assert Counter(label for label, _ in shown)[0] == Counter(label for label, _ in shown)[1] > 0
+
+
+def test_labels_keep_some_images_and_their_numbers() -> None:
+    every = literal.plans_of(literal.small("gsp"))
+    guilty = literal.plans_of(literal.small("gsp", labels=[1]))
+    assert list(guilty) == [identity for identity, plan in every.items() if plan.label == 1]
+    assert all(guilty[identity] == every[identity] for identity in guilty)

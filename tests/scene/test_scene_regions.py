@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from miso_gen.geometry import Box, Spans
 from miso_gen.scene.morphologies.builtin import Builtin
-from miso_gen.scene.regions import Disc, DiscField, Inner, LabelledRegion, Silhouette, disc_runs
+from miso_gen.scene.regions import Disc, DiscField, Inner, Silhouette, disc_runs
+from miso_gen.scene.scene import instance_type
 
 
 def silhouette(name: str, height: int, width: int, *, transposed: bool = False) -> Silhouette:
@@ -66,18 +67,12 @@ def test_field_of_discs(name: str, radius: int) -> None:
     inside = picture(shape, 50, 60)
     visible, wanted = [], np.zeros((50, 60), np.int64)
     for row, column in CENTRES.tolist():
-        disc = {
-            (y, x)
-            for y in range(50)
-            for x in range(60)
-            if (y - row) ** 2 + (x - column) ** 2 < radius**2 and inside[y, x]
-        }
+        disc = {(y, x) for y in range(50) for x in range(60) if (y - row) ** 2 + (x - column) ** 2 < radius**2 and inside[y, x]}
         if disc:
             visible.append([row, column])
             for pixel in disc:
                 wanted[pixel] = len(visible)
     field = DiscField(CENTRES, radius, shape)
-    assert isinstance(field, LabelledRegion)
     assert field.centres.tolist() == visible
     for dtype in (np.uint16, np.uint32):
         labels = field.labels(Box(0, 0, 50, 60), np.dtype(dtype))
@@ -136,3 +131,9 @@ def test_silhouette_boxes(box: Box, transposed: bool) -> None:
     assert shape.area == full.sum()
     inside = np.argwhere(full)
     assert shape.bounds == Box(*map(int, inside.min(axis=0)), *map(int, inside.max(axis=0) + 1))
+
+
+@pytest.mark.parametrize(("count", "dtype"), [(1, np.uint16), (65535, np.uint16), (65536, np.uint32)])
+def test_instance_types_hold_every_id(count: int, dtype: type) -> None:
+    assert instance_type(count) == np.dtype(dtype)
+    assert np.iinfo(instance_type(count)).max >= count

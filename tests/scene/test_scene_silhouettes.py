@@ -150,7 +150,7 @@ def test_the_design_square_is_scaled_to_the_shorter_side_and_centred(shape: tupl
 
 def test_only_keeps_some_in_the_order_given() -> None:
     assert Builtin(only=("teapot", "canary", "teapot")).names() == ("teapot", "canary")
-    with pytest.raises(UnknownNameError, match="silhouette must be one of bare-tree, .* got 'taepot'. Did you mean 'teapot'?"):
+    with pytest.raises(UnknownNameError, match=r"silhouette must be one of bare-tree, .* got 'taepot'. Did you mean 'teapot'\?"):
         Builtin(only=("taepot",)).names()
     with pytest.raises(UnknownNameError, match="got 'taepot'"):
         Builtin().rings("taepot", 64, 64)

@@ -93,7 +93,13 @@ def test_crop_box(name: str, line: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 2**32), st.integers(1, 23), st.integers(1, 70), st.integers(1, 9), st.integers(1, 9), st.integers(0, 5), st.booleans()
+    st.integers(0, 2**32),
+    st.integers(1, 23),
+    st.integers(1, 70),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(0, 5),
+    st.booleans(),
 )
 def test_area_copy(seed: int, rows: int, columns: int, height: int, width: int, pad: int, whole: bool) -> None:
     """(510 S + HW) // (2 HW) for the canvas, and for boxes that reach beyond it."""
@@ -101,7 +107,9 @@ def test_area_copy(seed: int, rows: int, columns: int, height: int, width: int, 
     mask = (draws.random((rows, columns)) < draws.random()).astype(np.uint8)
     box = Box(0, 0, rows, columns).expanded(0 if whole else pad)
     if not whole and rows > 4:
-        box = Box(box.top + int(draws.integers(0, rows // 2)), box.left, box.bottom - int(draws.integers(0, rows // 3)), box.right)
+        box = Box(
+            box.top + int(draws.integers(0, rows // 2)), box.left, box.bottom - int(draws.integers(0, rows // 3)), box.right
+        )
     height, width = min(height, box.height), min(width, box.width)
     found = area_copy(of_mask(mask), box, height, width)
     assert found.dtype == np.uint8

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from miso_gen.errors import RecipeError
 from miso_gen.geometry import LATTICE, TURNS_PER_RADIAN, Spans, cos_turns, sin_turns, to_lattice
 from miso_gen.recipe.plugins import DEFORMATIONS
 from miso_gen.scene.interfaces import ShapeDeformation
@@ -48,14 +49,17 @@ class Affine(ShapeDeformation):
         """See :class:`ShapeDeformation`.
 
         Raises:
-            ValueError: The map has no inverse.
+            RecipeError: The map has no inverse.
         """
         turn, skew = self.rotation_rad * TURNS_PER_RADIAN, (self.rotation_rad + self.shear_rad) * TURNS_PER_RADIAN
         a, b = float(cos_turns(turn)), -float(sin_turns(skew))
         c, d = float(sin_turns(turn)), float(cos_turns(skew))
         determinant = a * d - b * c
         if abs(determinant) < 1e-6:
-            raise ValueError(f"{self.label} must have an inverse; rotation and shear flatten the picture to a line.")
+            raise RecipeError(
+                f"rotation_rad and shear_rad must make a map with an inverse, got {self.rotation_rad:g} and {self.shear_rad:g}, "
+                "which flatten the picture to a line. Change one of them."
+            )
         moved = []
         for ring in rings:
             x = ring[:, 0] * (1.0 / LATTICE) - self.translation_px[0]

@@ -57,5 +57,5 @@ class Sine(ShapeDeformation):
         """See :class:`ShapeDeformation`."""
         if self.axis == "y":
             return Silhouette(Spans.of_polygon(rings, height, width).rolled(self.shifts(height, height, width)))
-        flipped = Spans.of_polygon([ring[:, ::-1] for ring in rings], width, height)
-        return Silhouette(flipped.rolled(self.shifts(width, height, width)), transposed=True)
+        mirrored = Spans.of_mirrored_polygon(rings, height, width)
+        return Silhouette(mirrored.rolled(self.shifts(width, height, width)), transposed=True)

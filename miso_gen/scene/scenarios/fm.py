@@ -88,7 +88,8 @@ class FractalMorphologies(SilhouetteScenario):
         if count < self.shrink:
             name = "tiles_busy" if busy else "tiles"
             raise RecipeError(
-                f"{plan.scenario}: {name} must be at least shrink ({self.shrink}) so that the tiles cover the image, got {count}."
+                f"{plan.scenario}: {name} must be at least shrink ({self.shrink}) so that the tiles cover the image, got {count}. "
+                "Use more tiles, or a smaller shrink."
             )
         source = Box(0, 0, height, width) if busy else crop_box(shape.spans, self.line_px, self.pad_px)
         if source is None:

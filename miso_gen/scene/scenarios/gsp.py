@@ -64,12 +64,18 @@ class GuiltySuperpixels(SilhouetteScenario):
     def check(self, plan: ImagePlan) -> None:
         """See :class:`Scenario`."""
         height, width = plan.canvas.height, plan.canvas.width
-        if self.window_px > min(height, width) * self.centre[0] * 2:
-            most = int(min(height, width) * self.centre[0] * 2)
-            raise RecipeError(
-                f"{plan.scenario}: window_px must be at most {most} on a {height} x {width} canvas, got {self.window_px}. "
-                "Use a smaller window or a larger canvas."
-            )
+        for size in (height, width):
+            first, last = int(size * self.centre[0]), int(size * self.centre[1]) - 1
+            if first > last:
+                raise RecipeError(
+                    f"{plan.scenario}: centre must hold a pixel on a {height} x {width} canvas, got {list(self.centre)}. Widen it."
+                )
+            most = 2 * min(first, size - last)
+            if self.window_px > most:
+                raise RecipeError(
+                    f"{plan.scenario}: window_px must be at most {most} on a {height} x {width} canvas with centre "
+                    f"{list(self.centre)}, got {self.window_px}. Use a smaller window, a narrower centre or a larger canvas."
+                )
         if plan.label == 0:
             return
         shape = self.silhouette(plan)
