@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import re
 import subprocess
 import sys
@@ -76,30 +77,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if here["load_average"][0] > _BUSY:
         print(f"note: the load average is {here['load_average'][0]:.2f}; the machine is not quiet.", file=sys.stderr)
     shared = ["--quick"] * args.quick + (["--tmp", str(args.tmp)] if args.tmp else [])
+    given = sys.argv[1:] if arguments is None else arguments
+    temporary = Path(tempfile.gettempdir()) / "miso-gen-benchmarks"
+    folder = args.results or (temporary if args.quick else ROOT / "benchmarks" / "results")
     begin = perf_counter()
-    reports = []
+    results: dict[str, Any] = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "command": " ".join(["python -m benchmarks.run", *given]),
+        "quick": args.quick,
+        "seconds": 0.0,
+        "machine": here,
+        "reports": [],
+    }
     for name in SCRIPTS:
         if name in args.only:
             print(f"\n== {name}\n", flush=True)
-            reports.append(run_script(name, shared + ["--all"] * (args.all and name == "render")))
-    date = datetime.now(UTC).strftime("%Y-%m-%d")
-    given = sys.argv[1:] if arguments is None else arguments
-    results = {
-        "date": date,
-        "command": " ".join(["python -m benchmarks.run", *given]),
-        "quick": args.quick,
-        "seconds": perf_counter() - begin,
-        "machine": here,
-        "reports": reports,
-    }
-    temporary = Path(tempfile.gettempdir()) / "miso-gen-benchmarks"
-    folder = args.results or (temporary if args.quick else ROOT / "benchmarks" / "results")
+            results["reports"].append(run_script(name, shared + ["--all"] * (args.all and name == "render")))
+            results["seconds"] = perf_counter() - begin
+            write(results, folder, args.label or f"{platform.system()}-{here['cores']}-cores")
+
+
+def write(results: dict[str, Any], folder: Path, label: str) -> None:
+    """Write what was found so far: all of it as JSON, the tables as a page."""
     folder.mkdir(parents=True, exist_ok=True)
-    label = args.label or f"{here['os'].split('-')[0]}-{here['cores']}-cores"
-    path = folder / f"{date}-{re.sub(r'[^a-z0-9]+', '-', label.lower()).strip('-')}.json"
+    path = folder / f"{results['date']}-{re.sub(r'[^a-z0-9]+', '-', label.lower()).strip('-')}.json"
     path.write_text(json.dumps(results, default=json_value, indent=1) + "\n", "utf-8")
     (folder / "README.md").write_text(page(results), "utf-8")
-    print(f"written: {path} and {folder / 'README.md'}")
+    print(f"written: {path} and {folder / 'README.md'}", flush=True)
 
 
 if __name__ == "__main__":

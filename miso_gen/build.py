@@ -387,7 +387,6 @@ class _Dask:
         workers = self._require_same_versions()
         self.window = 2 * max(workers, 1)
         self._futures = as_completed()
-        self._remote_site = self._client.scatter(self._site, broadcast=True, hash=False)
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
@@ -423,23 +422,27 @@ class _Dask:
         key = f"miso-gen-{id(self)}-{self._count}-{batch[0].key}"
         self._count += 1
         self._batches[key] = batch
-        self._futures.add(self._client.submit(carry_out_all, batch, self._remote_site, key=key, pure=False))
+        # The site goes with every batch: scattered, it would be lost with the workers that were there first.
+        self._futures.add(self._client.submit(carry_out_all, batch, self._site, key=key, pure=False))
 
     def result(self) -> Outcomes:
-        from distributed import KilledWorker
+        from distributed import CancelledError, KilledWorker
 
         future = next(self._futures)
         batch = self._batches.pop(future.key)
-        if future.status == "cancelled":
-            raise BuildError("the Dask scheduler dropped the build. What is finished stays: run the same command to go on.")
-        error = future.exception()
-        if error is None:
+        try:
             return list(zip(batch, future.result(), strict=True))
-        if isinstance(error, KilledWorker):
+        except CancelledError as error:
+            raise BuildError(
+                "the Dask scheduler dropped the build. What is finished stays: run the same command to go on."
+            ) from error
+        except KilledWorker:
             # One piece of a batch is to blame; tried again alone, it will be known.
             kind = UnforeseenError if len(batch) > 1 else BuildError
-            error = kind("its worker died again and again, perhaps for lack of memory. Try fewer workers.")
-        return [(piece, error) for piece in batch]
+            died = kind("its worker died again and again, perhaps for lack of memory. Try fewer workers.")
+            return [(piece, died) for piece in batch]
+        except Exception as error:
+            return [(piece, error) for piece in batch]
 
 
 def _engine(workers: int | None, scheduler: str | None, site: Site, plans: Sequence[ImagePlan]) -> _Here | _Dask:

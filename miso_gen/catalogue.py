@@ -52,7 +52,7 @@ def copy_recipe(name: str, source: str, folder: Path) -> Path:
     if path.exists():
         raise OutputError(f"{path.name} must be new, got a file that is there. Choose another name, or remove it.")
     text = files[source].read_text("utf-8")
-    path.write_text(re.sub(r"(?m)^name: .*$", f"name: {name}", text, count=1), "utf-8")
+    path.write_text(re.sub(r"(?m)^name: \S+", f"name: {name}", text, count=1), "utf-8")
     return path
 
 

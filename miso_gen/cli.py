@@ -92,8 +92,9 @@ def build(recipe: str, overrides: tuple[str, ...], as_json: bool, verbose: bool,
             click.echo(f"root digest {result.root_digest}")
     if result.failures:
         names = listing((failure.image_id for failure in result.failures), 5)
+        reason = result.failures[0].reason.rstrip(".")
         click.echo(
-            f"error: {len(result.failures)} of {result.images} images failed ({names}): {result.failures[0].reason} "
+            f"error: {len(result.failures)} of {result.images} images failed ({names}): {reason}. "
             "The store is not complete; run the same command to try them again.",
             err=True,
         )
@@ -194,8 +195,7 @@ def preview(recipe: str, overrides: tuple[str, ...], out: Path | None, **options
     loaded = load_recipe(recipe, overrides)
     path = out or Path(f"{loaded.name}-preview.png")
     _require_folder(path)
-    path.write_bytes(draw(loaded, **options))
-    click.echo(path)
+    _write(path, draw(loaded, **options))
 
 
 @main.command()
@@ -218,8 +218,7 @@ def view(store: str, image_id: str, box: str | None, out: Path | None, side: int
 
     path = out or Path(f"{image_id.replace('/', '-')}.png")
     _require_folder(path)
-    path.write_bytes(draw(open_dataset(store, incomplete=True)[image_id], _box(box), side=side))
-    click.echo(path)
+    _write(path, draw(open_dataset(store, incomplete=True)[image_id], _box(box), side=side))
 
 
 def _box(text: str | None) -> tuple[int, int, int, int] | None:
@@ -235,6 +234,14 @@ def _box(text: str | None) -> tuple[int, int, int, int] | None:
 def _require_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"folder of {path} must exist, got none. Make it, or choose another place with -o.")
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise OutputError(f"{path} must be writable, got {error.strerror!r}. Choose another place with -o.") from error
+    click.echo(path)
 
 
 @main.command()
@@ -305,8 +312,7 @@ def schema(out: Path | None) -> None:
         click.echo(text, nl=False)
     else:
         _require_folder(out)
-        out.write_text(text, "utf-8")
-        click.echo(out)
+        _write(out, text.encode())
 
 
 @main.command()

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from miso_gen.planes import Bits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 LATTICE = 256  #: lattice units per pixel
 _CENTRE = LATTICE // 2
+_KEPT_PIXELS = 2**24
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
@@ -241,17 +244,27 @@ class Spans:
             return Box(0, 0, 0, 0)
         return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
-    def words(self, box: Box) -> NDArray[np.uint64]:
-        """Return the pixels of a box as bits, shape (h, ceil(w / 64)) uint64, lowest bit first; bits past w have no meaning.
+    def bits(self, box: Box) -> Bits:
+        """Return the pixels of a box that lies on the canvas.
 
-        The changes are scattered as single bits; each row's running parity, by doubling shifts, then fills the spans.
+        The changes are scattered as single bits; each row's running parity, by doubling shifts, then fills the spans. Of
+        canvases up to 16 megapixels the whole is kept, for the next boxes.
         """
+        if self.height * self.width <= _KEPT_PIXELS and box.left % 64 == 0:
+            return self._whole.crop(*box.slices)
+        return self._fill(box)
+
+    @cached_property
+    def _whole(self) -> Bits:
+        return self._fill(Box(0, 0, self.height, self.width))
+
+    def _fill(self, box: Box) -> Bits:
         height, width = box.shape
         count = (width + 63) // 64
         out = np.zeros((height, count), np.uint64)
         start, stop = self.starts[box.top], self.starts[box.bottom]
         if start == stop or not width:
-            return out
+            return Bits(out, width)
         columns = self.columns[start:stop] - box.left
         rows = self.rows[start:stop] - box.top
         if columns.max() >= width:
@@ -263,13 +276,11 @@ class Spans:
             out ^= out << np.uint64(shift)
         parity = np.bitwise_xor.accumulate(out >> np.uint64(63), axis=1)
         out[:, 1:] ^= np.uint64(0) - parity[:, :-1]
-        return out
+        return Bits.of(out, width)
 
     def mask(self, box: Box) -> NDArray[np.uint8]:
         """Return the pixels of a box that lies on the canvas, shape (h, w), uint8 in {0, 1}."""
-        words = self.words(box).astype("<u8", copy=False)
-        bits = np.unpackbits(words.reshape(-1).view(np.uint8), bitorder="little").reshape(box.height, words.shape[1] * 64)
-        return bits[:, : box.width]
+        return self.bits(box).unpack()
 
     def contains(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether pixels of the canvas are inside, any shape."""

@@ -12,16 +12,17 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from miso_gen.geometry import Box
+from miso_gen.planes import Bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from miso_gen.geometry import Box
 
 NOISE_BLOCK = 512  #: side in pixels of the canonical blocks that pixel noise is anchored to
 #: Words between the streams of blocks: numpy's own jump of PCG64, (golden ratio - 1) 2^128, which no power of two divides.
@@ -128,48 +129,66 @@ class NoiseField:
         self._position = 0
         self._lock = Lock()
 
-    def bits(self, box: Box) -> NDArray[np.uint8]:
-        """Return one fair bit per pixel, shape (h, w), uint8 in {0, 1}."""
-        parts = (
-            (target, np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, NOISE_BLOCK)[:, columns])
-            for target, columns, words in self._blocks(box, NOISE_BLOCK // 64)
-        )
-        return _joined(parts, box.shape)
+    def bits(self, box: Box) -> Bits:
+        """Return one fair bit per pixel."""
+        start = box.left - box.left % 64
+        if start != box.left:
+            wide = self.bits(Box(box.top, start, box.bottom, box.right))
+            return wide.crop(slice(0, box.height), slice(box.left - start, wide.width))
+        out = np.empty((box.height, -(-box.width // 64)), np.uint64)
+        for (rows, columns), block, words in self._blocks(box, NOISE_BLOCK // 64):
+            first, last = columns.start // 64, -(-columns.stop // 64)
+            out[rows, first:last] = words.reshape(-1, NOISE_BLOCK // 64)[:, block.start // 64 :][:, : last - first]
+        return Bits.of(out, box.width)
 
-    def words16(self, box: Box) -> NDArray[np.uint16]:
-        """Return 16 random bits per pixel, shape (h, w), uint16."""
-        parts = (
-            (target, words.view("<u2").reshape(-1, NOISE_BLOCK)[:, columns])
-            for target, columns, words in self._blocks(box, NOISE_BLOCK // 4)
-        )
-        return _joined(parts, box.shape)
+    def words16(self, box: Box, within: Box | None = None) -> NDArray[np.uint16]:
+        """Return 16 random bits per pixel, shape (h, w), uint16; outside of ``within`` anything."""
+        out = np.empty(box.shape, np.uint16)
+        for place, block, words in self._blocks(box, NOISE_BLOCK // 4, within):
+            part = words.view("<u2").reshape(-1, NOISE_BLOCK)[:, block]
+            if part.shape == box.shape:
+                return part
+            out[place] = part
+        return out
 
-    def bernoulli(self, probability: float, box: Box) -> NDArray[np.uint8]:
-        """Return 1 with a chance, shape (h, w), uint8 in {0, 1}: 16 random bits < round(65536 p); single bits for 1/2."""
+    def bernoulli(self, probability: float, box: Box, within: Box | None = None) -> Bits:
+        """Return 1 with a chance: 16 random bits < round(65536 p); single bits for 1/2. Outside of ``within`` anything."""
         if probability == 0.5:
             return self.bits(box)
         threshold = bernoulli_threshold(probability)
         if threshold in (0, 65536):
-            return np.full(box.shape, threshold >> 16, np.uint8)
-        parts = (
-            (target, words.view("<u2").reshape(-1, NOISE_BLOCK)[:, columns] < np.uint16(threshold))
-            for target, columns, words in self._blocks(box, NOISE_BLOCK // 4)
-        )
-        return _joined(parts, box.shape).view(np.uint8)
+            return Bits.full(box.shape) if threshold else Bits.empty(box.shape)
+        start = box.left - box.left % 64
+        if start != box.left:
+            wide = self.bernoulli(probability, Box(box.top, start, box.bottom, box.right), within)
+            return wide.crop(slice(0, box.height), slice(box.left - start, wide.width))
+        out = np.zeros((box.height, -(-box.width // 64)), np.uint64)
+        for (rows, columns), block, words in self._blocks(box, NOISE_BLOCK // 4, within):
+            # Whole words of 64 pixels: the first and the last may reach beyond what was asked for.
+            first, last = columns.start // 64, -(-columns.stop // 64)
+            begin = block.start - columns.start % 64
+            part = words.view("<u2").reshape(-1, NOISE_BLOCK)[:, begin : begin + 64 * (last - first)]
+            out[rows, first:last] = Bits.pack(part < np.uint16(threshold)).words
+        return Bits.of(out, box.width)
 
-    def _blocks(self, box: Box, row_words: int) -> Iterator[tuple[tuple[slice, slice], slice, NDArray[np.uint64]]]:
-        """Yield (place in the box, columns of the block, raw words of the block's rows in the box)."""
-        for top in range(box.top - box.top % NOISE_BLOCK, box.bottom, NOISE_BLOCK):
-            first, last = max(box.top - top, 0), min(box.bottom - top, NOISE_BLOCK)
-            for left in range(box.left - box.left % NOISE_BLOCK, box.right, NOISE_BLOCK):
-                start, stop = max(box.left - left, 0), min(box.right - left, NOISE_BLOCK)
+    def _blocks(
+        self, box: Box, row_words: int, within: Box | None = None
+    ) -> Iterator[tuple[tuple[slice, slice], slice, NDArray[np.uint64]]]:
+        """Yield (place in the box, columns of the block, raw words of the block's rows) of all blocks that are asked for."""
+        asked = box if within is None else box.intersection(within)
+        if asked.empty:
+            return
+        for top in range(asked.top - asked.top % NOISE_BLOCK, asked.bottom, NOISE_BLOCK):
+            first, last = max(asked.top - top, 0), min(asked.bottom - top, NOISE_BLOCK)
+            for left in range(asked.left - asked.left % NOISE_BLOCK, asked.right, NOISE_BLOCK):
+                start, stop = max(asked.left - left, 0), min(asked.right - left, NOISE_BLOCK)
                 block = block_number(top // NOISE_BLOCK, left // NOISE_BLOCK)
                 words = self._words(block * JUMP + first * row_words, (last - first) * row_words)
-                target = (
+                place = (
                     slice(top + first - box.top, top + last - box.top),
                     slice(left + start - box.left, left + stop - box.left),
                 )
-                yield target, slice(start, stop), words
+                yield place, slice(start, stop), words
 
     def _words(self, position: int, count: int) -> NDArray[np.uint64]:
         """Return raw words of the field's stream from a position on.
@@ -185,18 +204,6 @@ class NoiseField:
 def block_number(row: int, column: int) -> int:
     """Return the number of a block along the antidiagonals: 0 for (0, 0), 1 for (1, 0), 2 for (0, 1), 3 for (2, 0) ..."""
     return (row + column) * (row + column + 1) // 2 + column
-
-
-def _joined(parts: Iterator[tuple[tuple[slice, slice], NDArray[Any]]], shape: tuple[int, int]) -> NDArray[Any]:
-    """Return the blocks of a box as one array; a single block as it is, without a copy."""
-    out: NDArray[Any] | None = None
-    for place, part in parts:
-        if part.shape == shape:
-            return part
-        if out is None:
-            out = np.empty(shape, part.dtype)
-        out[place] = part
-    return np.empty(shape, np.uint8) if out is None else out
 
 
 def bernoulli_threshold(probability: float) -> int:

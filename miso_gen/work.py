@@ -16,7 +16,7 @@ import numpy as np
 
 from miso_gen.errors import ClusterError, MisoGenError
 from miso_gen.recipe.plugins import SCENARIOS
-from miso_gen.render import render_box
+from miso_gen.render import send
 from miso_gen.scene import make_scene
 from miso_gen.store import ImageLayout, ImageWriter, ObjectTable, ShardedImage, image_path
 
@@ -45,7 +45,7 @@ class Site:
         recipe_digest: What pieces of an earlier build must agree with.
         fingerprint: What every worker must run, see :func:`fingerprint`.
         codec: ``lz4`` or ``zstd``.
-        tile: Side in pixels of the squares that are rendered at a time.
+        tile: Side in pixels of what is rendered at a time; eight times as wide where that is a bit a pixel.
         chunk: Side of the stored chunks in pixels.
         shard: Side of the stored shards in pixels; None: chosen by size.
     """
@@ -169,9 +169,9 @@ def _prepare_process() -> None:
 
 
 def _render(scene: Scene, area: Box, writer: ImageWriter | ShardWriter, tile: int) -> None:
-    for box in area.tiles(tile, tile):
-        part = render_box(scene, box)
-        writer.write(box, part.image, part.truth, part.instances)
+    # Bits are an eighth of bytes: wider tiles of them still fit into the cache.
+    for box in area.tiles(tile, 8 * tile if scene.few_valued else tile):
+        send(scene, box, writer)
 
 
 def _attributes(plan: ImagePlan, scene: Scene) -> dict[str, Any]:

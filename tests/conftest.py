@@ -1,9 +1,8 @@
-"""What all tests share: golden numbers, and the path on which they find ``literal``."""
+"""What all tests share: golden numbers."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GOLDEN = Path(__file__).parent / "golden"
-sys.path.insert(0, str(Path(__file__).parent))  # tests are imported by importlib, which adds no folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

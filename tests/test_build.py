@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+import warnings
 from importlib import import_module
 from pathlib import Path
 
@@ -191,6 +192,82 @@ def test_the_name_of_a_piece_is_its_own():
     pieces = [piece for plan in plan_images(recipe) for stage in work.stages(plan, site) for piece in stage]
     assert len({piece.key for piece in pieces}) == len(pieces) == 16 * (9 + 5 + 1)
     assert sum(piece.pixels for piece in pieces) == 16 * 4200 * 300
+
+
+# --- other readers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory):
+    """The test images of the small recipe, several shards each."""
+    folder = tmp_path_factory.mktemp("sharded") / "store"
+    build(small(splits=["test"]), folder, workers=1, shard=256)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["reference", "sharded"])
+@pytest.mark.parametrize("scenario", building.SCENARIOS)
+def test_other_readers_see_the_same_pixels(request, kind, scenario):
+    tensorstore = pytest.importorskip("tensorstore")
+    pytest.importorskip("zarrs")
+    found = request.getfixturevalue(kind)
+    folder = found if kind == "sharded" else found[0]
+    dataset = open_dataset(folder)
+    for label in (0, 1):
+        wanted = dataset.table.query(f"scenario == {scenario!r} and split == 'test' and label == {label}")
+        image_id = wanted["image_id"].iloc[0]
+        image, truth = render(small(), image_id)
+        place = folder / "images.zarr" / image_id
+        arrays = {"0": image, "labels/truth/0": truth}
+        if (place / "labels/instances").exists():
+            arrays["labels/instances/0"] = dataset[image_id].instances[...]
+        for name, pixels in arrays.items():
+            assert np.array_equal(zarr.open_array(place / name, mode="r")[...], pixels)
+            with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+                assert np.array_equal(zarr.open_array(place / name, mode="r")[...], pixels)
+            spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(place / name)}}
+            assert np.array_equal(tensorstore.open(spec).result().read().result(), pixels)
+        seen = ome_zarr_pixels(place)
+        assert seen.keys() == {Path(name).parent.name or place.name for name in arrays}
+        for name, pixels in seen.items():
+            assert np.array_equal(pixels, arrays["0" if name == place.name else f"labels/{name}/0"])
+
+
+def ome_zarr_pixels(place):
+    """Return what the reader of ome-zarr finds in an image, by the name of the node."""
+    io = pytest.importorskip("ome_zarr.io")
+    reader = pytest.importorskip("ome_zarr.reader")
+    nodes = reader.Reader(io.parse_url(str(place)))()
+    return {
+        Path(str(node.zarr).removesuffix(" [zgroup]")).name: node.data[0].compute(scheduler="sync") for node in nodes if node.data
+    }
+
+
+@pytest.mark.parametrize("kind", ["reference", "sharded"])
+def test_validators_accept_every_image(request, kind):
+    yaozarrs = pytest.importorskip("yaozarrs")
+    models = pytest.importorskip("ome_zarr_models")
+    found = request.getfixturevalue(kind)
+    folder = found if kind == "sharded" else found[0]
+    assert validate_store(folder) == []
+    there = [place for image_id, place in images(folder).items() if image_id.startswith(tuple(building.SCENARIOS))]
+    assert len(there) == len(open_dataset(folder))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for place in there[:: 1 if kind == "sharded" else 4]:
+            for inner, name in (("", "Image"), ("labels", "Labels"), ("labels/truth", "ImageLabel")):
+                yaozarrs.validate_zarr_store(str(place / inner))
+                assert type(models.open_ome_zarr(zarr.open_group(place / inner, mode="r"))).__name__ == name
+
+
+def test_our_validator_sees_a_flipped_bit(reference, tmp_path):
+    folder = tmp_path / "store"
+    shutil.copytree(reference[0], folder)
+    path = folder / "images.zarr/gsp/test/0002/0/c/0/0/0"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 16
+    path.write_bytes(data)
+    assert {problem.where for problem in validate_store(folder)} == {"gsp/test/0002"}
 
 
 # --- resuming ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from building import assert_equal_trees, images, leftovers, looks_whole, marks, 
 
 from miso_gen.build import build
 from miso_gen.errors import BuildError, ClusterError
-from miso_gen.recipe import load_recipe
+from miso_gen.recipe import load_recipe, plan_images
 from miso_gen.store import open_dataset
 
 ENGINE = import_module("miso_gen.build")
@@ -62,30 +62,23 @@ def alive(processes):
 
 
 TROUBLE = """
-import os, sys
+import os
+import miso_gen.scene
 
-class Watch:
-    def find_spec(self, name, path=None, target=None):
-        if name != "miso_gen.work":
-            return None
-        sys.meta_path.remove(self)
-        import miso_gen.work as work
-        make_scene = work.make_scene
+make_scene = miso_gen.scene.make_scene
 
-        class LocalError(Exception):
-            pass
+class LocalError(Exception):
+    def __init__(self, what, other):  # can't be unpickled
+        super().__init__(what)
 
-        def troubled(plan):
-            if plan.id == "gsp/test/0003":
-                raise LocalError("can't travel")
-            if plan.id == "gsp/test/0006":
-                os._exit(7)
-            return make_scene(plan)
+def troubled(plan):
+    if plan.id == "gsp/test/0003":
+        raise LocalError("can't travel", 1)
+    if plan.id == "gsp/test/0006":
+        os._exit(7)
+    return make_scene(plan)
 
-        work.make_scene = troubled
-        return work.__spec__
-
-sys.meta_path.insert(0, Watch())
+miso_gen.scene.make_scene = troubled
 """
 
 
@@ -107,6 +100,24 @@ def test_failures_in_workers(tmp_path, monkeypatch):
     assert build(recipe, folder, workers=1).kept == 46
     build(recipe, tmp_path / "whole", workers=1)
     assert_equal_trees(folder, tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("workers", "scheduler", "pixels", "expected"),
+    [
+        (None, None, 10**12, "_Here"),  # small: a cluster would take longer to start than the work
+        (None, None, 0, "_Dask"),
+        (1, None, 0, "_Here"),
+        (2, None, 10**12, "_Dask"),
+        (2, "sync", 0, "_Here"),
+        (None, "tcp://127.0.0.1:1", 10**12, "_Dask"),
+        (1, "tcp://127.0.0.1:1", 10**12, "_Dask"),
+    ],
+)
+def test_who_works(monkeypatch, workers, scheduler, pixels, expected):
+    monkeypatch.setattr(ENGINE, "_SMALL_PIXELS", pixels)
+    engine = ENGINE._engine(workers, scheduler, None, plan_images(small(scenarios=["evp"])))
+    assert type(engine).__name__ == expected
 
 
 # --- killed, then run again -------------------------------------------------------------------------------------------
@@ -271,6 +282,19 @@ def test_a_worker_is_killed_in_the_middle(tmp_path, whole, cluster):
     again = build(small(), tmp_path / "small", scheduler=cluster["file"])  # the cluster is still of use, by its file too
     assert again.built == building.IMAGES
     assert cluster["scheduler"].poll() is None
+
+
+def test_all_workers_are_replaced(tmp_path, whole, cluster):
+    """Nothing that a build needs may live on its first workers only."""
+    first = cluster["worker"]()
+    cluster["connected"](1)
+
+    def replace():
+        os.killpg(first.pid, signal.SIGKILL)
+        cluster["worker"]()
+
+    result = build(load_recipe(building.SLOW), tmp_path / "out", scheduler=cluster["file"], watcher=AtImage(10, replace))
+    assert (result.failures, result.root_digest) == ((), whole["slow"][1])
 
 
 def test_the_scheduler_is_killed_in_the_middle(tmp_path, whole, cluster, capfd):

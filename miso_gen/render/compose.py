@@ -3,31 +3,73 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from miso_gen.planes import Planes
+from miso_gen.scene.textures import array_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miso_gen.geometry import Box
+    from miso_gen.planes import Bits
     from miso_gen.scene.pixels import PixelType
     from miso_gen.scene.scene import Layer, Scene
+    from miso_gen.scene.textures import Painted
+
+_TRUTH = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """The pixels of one box.
+    """The pixels of one box, as they were composed: pictures of few values stay a bit a pixel until somebody wants bytes.
 
     Attributes:
-        image: (channels, h, w), of the scene's pixel type.
-        truth: (h, w) uint8: 0 irrelevant, 1 localisation, 2 discriminative.
-        instances: (h, w) uint16 or uint32 object ids, 0 for none; None where the scene stores none.
+        channels: Channels of the image.
+        painted: The image: few values, the same in all channels, or an array, (h, w) or (channels, h, w).
+        levels: The truth.
+        labels: Object ids; None where the scene stores none.
     """
 
-    image: NDArray[Any]
-    truth: NDArray[np.uint8]
-    instances: NDArray[Any] | None
+    channels: int
+    painted: Painted
+    levels: Planes
+    labels: Painted | None
+
+    @cached_property
+    def image(self) -> NDArray[Any]:
+        """(channels, h, w), of the scene's pixel type."""
+        pixels = array_of(self.painted)
+        if pixels.ndim == 3:
+            return pixels
+        return pixels[None] if self.channels == 1 else np.repeat(pixels[None], self.channels, axis=0)
+
+    @cached_property
+    def truth(self) -> NDArray[np.uint8]:
+        """(h, w) uint8: 0 irrelevant, 1 localisation, 2 discriminative."""
+        return self.levels.expand()
+
+    @cached_property
+    def instances(self) -> NDArray[Any] | None:
+        """(h, w) uint16 or uint32 object ids, 0 for none; None where the scene stores none."""
+        return None if self.labels is None else array_of(self.labels)
+
+
+class Writer(Protocol):
+    """Whoever takes rendered boxes."""
+
+    def write(self, box: Box, image: Painted, truth: Painted, instances: Painted | None = None) -> None:
+        """Take a box."""
+
+
+def send(scene: Scene, box: Box, writer: Writer) -> None:
+    """Render a box and hand it to a writer, without making bytes of what the writer takes as bits."""
+    part = render_box(scene, box)
+    few = isinstance(part.painted, Planes) and scene.channels == 1
+    writer.write(box, part.painted if few else part.image, part.levels, part.labels)
 
 
 def render_box(scene: Scene, box: Box) -> Rendered:
@@ -38,46 +80,51 @@ def render_box(scene: Scene, box: Box) -> Rendered:
     """
     if box.empty or box.intersection(scene.box) != box:
         raise ValueError(f"box must lie on the {scene.height} x {scene.width} image and hold a pixel, got {box}.")
-    shape = (scene.channels, *box.shape)
-    pixels = scene.pixels
-    ground = scene.background.paint(box, pixels)
-    if scene.channels == 1 and ground.ndim == 2:
-        image = ground[None]
-    else:
-        image = np.empty(shape, pixels.dtype)
-        image[...] = ground
-    truth = np.zeros(box.shape, np.uint8)
-    instances = None if scene.instances is None else np.zeros(box.shape, scene.instances)
+    painted = scene.background.paint(box, scene.pixels, box)
+    levels = Planes(_TRUTH, box.shape, {})
+    labels: Painted | None = None if scene.instances is None else Planes(scene.instances, box.shape, {})
     for layer in scene.layers:
         inside = layer.region.bounds.intersection(box)
         if inside.empty:
             continue
-        place = inside.shifted(-box.top, -box.left).slices
-        target = None if instances is None else instances[place]
-        _lay(layer, inside, pixels, image[:, *place], truth[place], target)
-    return Rendered(image, truth, instances)
+        mask, ids = _region(layer, box, labels)
+        if mask is None or not mask.any():
+            continue
+        if layer.texture is not None:
+            shown = mask if layer.stencil is None else mask & layer.stencil.mask(box)
+            painted = _over(painted, shown, layer.texture.paint(box, scene.pixels, inside), scene.pixels)
+        if layer.truth is None:
+            continue
+        levels = levels.over(mask, Planes(_TRUTH, box.shape, {layer.truth: mask} if layer.truth else {}))
+        if labels is not None:
+            labels = _relabelled(labels, mask, ids)
+    return Rendered(scene.channels, painted, levels, labels)
 
 
-def _lay(
-    layer: Layer, box: Box, pixels: PixelType, image: NDArray[Any], truth: NDArray[np.uint8], instances: NDArray[Any] | None
-) -> None:
-    """Put one layer on the pixels of a box, in place."""
-    labels = None
-    labelled = None if instances is None else getattr(layer.region, "labels", None)
-    if instances is not None and labelled is not None:
-        labels = labelled(box, instances.dtype)
-        mask = None if labels is None else (labels != 0).view(np.uint8)
-    else:
-        mask = layer.region.mask(box)
-    if mask is None or not mask.any():
-        return
-    full = np.negative(mask)
-    if layer.texture is not None:
-        shown = mask if layer.stencil is None else mask & layer.stencil.mask(box)
-        pixels.blend(image, pixels.full(shown), layer.texture.paint(box, pixels))
-    if layer.truth is None:
-        return
-    truth ^= (truth ^ np.uint8(layer.truth)) & full
-    if instances is not None:
-        ids = instances.dtype.type(layer.instance) if labels is None else labels
-        instances ^= (instances ^ ids) * mask
+def _region(layer: Layer, box: Box, labels: Painted | None) -> tuple[Bits | None, Painted | None]:
+    """Return where a layer is in a box, and the object ids that it puts there, if these are asked for."""
+    if labels is None or layer.truth is None:
+        return layer.region.mask(box), None
+    labelled = getattr(layer.region, "labels", None)
+    if labelled is not None:
+        found: tuple[Bits, Painted] | None = labelled(box, labels.dtype)
+        return (None, None) if found is None else found
+    mask = layer.region.mask(box)
+    return mask, None if mask is None else Planes(labels.dtype, box.shape, {layer.instance: mask})
+
+
+def _over(below: Painted, mask: Bits, top: Painted, pixels: PixelType) -> Painted:
+    """Return a picture with another one on top of it where the mask is."""
+    if isinstance(below, Planes) and isinstance(top, Planes):
+        return below.over(mask, top)
+    return pixels.select(mask, array_of(top), array_of(below))
+
+
+def _relabelled(labels: Painted, mask: Bits, ids: Painted | None) -> Painted:
+    """Return object ids with those of another layer on top of them where its mask is."""
+    if isinstance(labels, Planes) and isinstance(ids, Planes):
+        return labels.over(mask, ids)
+    top = 0 if ids is None else array_of(ids)
+    if isinstance(labels, Planes) and not labels.planes:
+        return np.asarray(top)
+    return np.where(mask.unpack(), top, array_of(labels)).astype(labels.dtype, copy=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from miso_gen.geometry import Spans
 from miso_gen.recipe.parameters import OneOf, UnitInterval, chosen
@@ -22,7 +22,7 @@ from miso_gen.rng import NoiseField
 from miso_gen.scene.pixels import PixelType
 from miso_gen.scene.regions import Silhouette
 from miso_gen.scene.scene import Scene
-from miso_gen.scene.textures import Flat, Peppered, Salted, Texture
+from miso_gen.scene.textures import Flat, Painted, Peppered, Salted, Texture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,9 +50,11 @@ class OutlinedMorphologies(Morphologies):
 class PaintedBackground(Background):
     """A background that paints any box."""
 
+    few_valued: ClassVar[bool] = False  #: whether it paints pictures of few values
+
     @abstractmethod
-    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> NDArray[Any]:
-        """Return the pixels of a box, shape (h, w), (channels, h, w) or () where all are equal; random bits from ``noise``."""
+    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> Painted:
+        """Return the pixels of a box, the same in all channels, or shape (channels, h, w); random bits from ``noise``."""
 
 
 class ScatteredPoints(PointProcess):
@@ -85,7 +87,11 @@ class _Painted:
     background: PaintedBackground
     noise: NoiseField
 
-    def paint(self, box: Box, pixels: PixelType) -> NDArray[Any]:
+    @property
+    def few_valued(self) -> bool:
+        return self.background.few_valued
+
+    def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
         return self.background.paint(box, pixels, self.noise)
 
 

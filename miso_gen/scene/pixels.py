@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miso_gen.planes import Planes
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from miso_gen.planes import Bits
 
 
 @dataclass(frozen=True)
@@ -53,27 +59,25 @@ class PixelType:
             return levels.astype(np.uint16) * np.uint16(257)
         return (levels.astype(np.float64) / 255.0).astype(np.float32)
 
-    def of_bits(self, bits: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return 0 / 1 as black / white pixels."""
-        if self.name == "uint8":
-            return np.negative(bits)
-        return bits.astype(self.dtype) * self.flat(1.0)
-
-    def full(self, mask: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return a 0 / 1 mask as words of the pixel's size with no or all bits set."""
+    def full(self, mask: Bits) -> NDArray[Any]:
+        """Return a mask as words of the pixel's size with no or all bits set, shape (h, w)."""
         word = np.dtype(f"u{self.dtype.itemsize}")
-        return np.negative(mask.astype(word, copy=False))
+        return np.negative(mask.unpack().astype(word, copy=False))
 
-    def select(self, full: NDArray[Any], yes: NDArray[Any], no: NDArray[Any]) -> NDArray[Any]:
-        """Return ``yes`` where the mask of :meth:`full` is set, else ``no``; shapes broadcast."""
-        word = full.dtype
-        below, above = no.view(word), yes.view(word)
-        return (((below ^ above) & full) ^ below).view(self.dtype)
+    def planes(self, shape: tuple[int, int], values: Mapping[float, Bits]) -> Planes:
+        """Return a picture of few values in [0, 1], each with the pixels that have it; all others are 0."""
+        planes: dict[float, Bits] = {}
+        for value, bits in values.items():
+            level = self.flat(value).item()
+            if level:
+                planes[level] = planes[level] | bits if level in planes else bits
+        return Planes(self.dtype, shape, planes)
 
-    def blend(self, pixels: NDArray[Any], full: NDArray[Any], value: NDArray[Any]) -> None:
-        """Write ``value`` into ``pixels`` where the mask of :meth:`full` is set, in place."""
-        word = full.dtype
-        target, source = pixels.view(word), value.view(word)
-        difference = target ^ source
+    def select(self, mask: Bits, yes: NDArray[Any], no: NDArray[Any]) -> NDArray[Any]:
+        """Return ``yes`` where the mask is set, else ``no``; shapes broadcast to the mask's."""
+        full = self.full(mask)
+        below = no.view(full.dtype)
+        difference = below ^ yes.view(full.dtype)
         difference &= full
-        target ^= difference
+        difference ^= below
+        return difference.view(self.dtype)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from miso_gen.geometry import Box, Spans
+from miso_gen.planes import Bits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,15 +23,15 @@ class Region(Protocol):
     def bounds(self) -> Box:
         """A box on the canvas outside of which there is nothing."""
 
-    def mask(self, box: Box) -> NDArray[np.uint8] | None:
-        """Return the region in a box on the canvas, shape (h, w), uint8 in {0, 1}; None where the box holds nothing."""
+    def mask(self, box: Box) -> Bits | None:
+        """Return the region in a box on the canvas; None where the box holds nothing."""
 
 
 class LabelledRegion(Region, Protocol):
     """A region of several objects."""
 
-    def labels(self, box: Box, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-        """Return the object ids (0: none) in a box, shape (h, w), of an unsigned type; None where the box holds nothing."""
+    def labels(self, box: Box, dtype: np.dtype[Any]) -> tuple[Bits, NDArray[Any]] | None:
+        """Return the region in a box and its object ids, (h, w) of an unsigned type, 0 outside; None where there is nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +56,11 @@ class Silhouette:
         """Number of pixels."""
         return self.spans.area
 
-    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+    def mask(self, box: Box) -> Bits | None:
         """See :class:`Region`."""
         if not self.bounds.overlaps(box):
             return None
-        return np.ascontiguousarray(self.spans.mask(box.transposed).T) if self.transposed else self.spans.mask(box)
+        return Bits.pack(self.spans.mask(box.transposed).T) if self.transposed else self.spans.bits(box)
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,17 @@ class Disc:
         around = Box(self.row - reach, self.column - reach, self.row + reach + 1, self.column + reach + 1)
         return around.intersection(Box(0, 0, self.height, self.width))
 
-    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+    def mask(self, box: Box) -> Bits | None:
         """See :class:`Region`."""
         inside = self.bounds.intersection(box)
         if inside.empty:
             return None
-        out = np.zeros(box.shape, np.uint8)
+        out = np.zeros(box.shape, np.bool_)
         rows = np.arange(inside.top - self.row, inside.bottom - self.row)[:, None]
         columns = np.arange(inside.left - self.column, inside.right - self.column)[None, :]
-        np.less(
-            rows * rows + columns * columns, self.radius**2, out=out[inside.shifted(-box.top, -box.left).slices].view(np.bool_)
-        )
-        return out
+        place = inside.shifted(-box.top, -box.left).slices
+        np.less(rows * rows + columns * columns, self.radius**2, out=out[place])
+        return Bits.pack(out)
 
 
 def disc_runs(radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -149,7 +149,7 @@ class DiscField:
         high = np.minimum(self.centres + reach + 1, [self.within.spans.height, self.within.spans.width])
         return np.concatenate([low, high], axis=1)
 
-    def labels(self, box: Box, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    def labels(self, box: Box, dtype: np.dtype[Any]) -> tuple[Bits, NDArray[Any]] | None:
         """See :class:`LabelledRegion`; discs are numbered from 1 in row-major order of their centres."""
         reach = self.radius - 1
         first, last = np.searchsorted(self.centres[:, 0], [box.top - reach, box.bottom + reach])
@@ -165,12 +165,15 @@ class DiscField:
         padded.reshape(-1)[places] = (near + 1).astype(dtype)[:, None]
         cut = padded[margin : margin + box.height, margin : margin + box.width]
         inside = self.within.mask(box)
-        return None if inside is None else cut * inside
+        if inside is None:
+            return None
+        ids = cut * inside.unpack()
+        return Bits.pack(ids != 0), ids
 
-    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+    def mask(self, box: Box) -> Bits | None:
         """See :class:`Region`."""
         labels = self.labels(box, np.dtype(np.uint32))
-        return None if labels is None else (labels != 0).view(np.uint8)
+        return None if labels is None else labels[0]
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ class Inner:
         """The box of the region."""
         return self.region.bounds
 
-    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+    def mask(self, box: Box) -> Bits | None:
         """See :class:`Region`."""
         around = box.expanded(self.rim).intersection(Box(0, 0, self.height, self.width))
         mask = self.region.mask(around)
@@ -198,5 +201,5 @@ class Inner:
             return None
         steps = np.arange(-self.rim, self.rim + 1)
         kernel = (steps[:, None] ** 2 + steps**2 <= self.rim**2).astype(np.uint8)
-        eroded = np.asarray(cv2.erode(mask, kernel), np.uint8)  # a minimum: exact in every version
-        return np.ascontiguousarray(eroded[box.shifted(-around.top, -around.left).slices])
+        eroded = np.asarray(cv2.erode(mask.unpack(), kernel), np.uint8)  # a minimum: exact in every version
+        return Bits.pack(eroded[box.shifted(-around.top, -around.left).slices])

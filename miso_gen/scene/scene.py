@@ -101,6 +101,14 @@ class Scene:
     label: int | None = None
 
     @property
+    def few_valued(self) -> bool:
+        """Whether image and instances are pictures of few values, which are rendered a bit a pixel."""
+        plain = self.channels == 1 and self.background.few_valued
+        textures = all(layer.texture is None or layer.texture.few_valued for layer in self.layers)
+        labelled = self.instances is not None and any(hasattr(layer.region, "labels") for layer in self.layers)
+        return plain and textures and not labelled
+
+    @property
     def box(self) -> Box:
         """The whole image."""
         return Box(0, 0, self.height, self.width)

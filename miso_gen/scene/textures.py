@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
+
+from miso_gen.planes import Bits, Planes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,11 +17,31 @@ if TYPE_CHECKING:
     from miso_gen.scene.pixels import PixelType
 
 
+_KEPT_STRIPS = 8
+
+Painted: TypeAlias = "Planes | NDArray[Any]"  #: a picture of few values, or (h, w) or (channels, h, w) pixels
+
+
+def array_of(painted: Painted) -> NDArray[Any]:
+    """Return painted pixels as an array."""
+    return painted.expand() if isinstance(painted, Planes) else painted
+
+
 class Texture(Protocol):
     """Pixel values over the whole image plane, asked for box by box."""
 
-    def paint(self, box: Box, pixels: PixelType) -> NDArray[Any]:
-        """Return the pixels of a box, of ``pixels.dtype``, shape (h, w), (channels, h, w) or () where all are equal."""
+    @property
+    def few_valued(self) -> bool:
+        """Whether it paints pictures of few values."""
+
+    def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
+        """Return the pixels of a box, the same in all channels, or shape (channels, h, w).
+
+        Args:
+            box: The box.
+            pixels: Their type.
+            within: Only this part of the box is needed; the rest may be anything.
+        """
 
 
 @dataclass(frozen=True)
@@ -27,10 +49,11 @@ class Flat:
     """One value in [0, 1]."""
 
     value: float
+    few_valued: ClassVar[bool] = True
 
-    def paint(self, box: Box, pixels: PixelType) -> NDArray[Any]:
+    def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
         """See :class:`Texture`."""
-        return pixels.flat(self.value)
+        return pixels.planes(box.shape, {self.value: Bits.full(box.shape)} if self.value else {})
 
 
 @dataclass(frozen=True)
@@ -51,23 +74,32 @@ class Grey:
     high: float
     noise: NoiseField
     mirrored: bool = False
+    few_valued: ClassVar[bool] = False
 
-    def paint(self, box: Box, pixels: PixelType) -> NDArray[Any]:
+    def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
         """See :class:`Texture`."""
         low, high = pixels.level(self.low), pixels.level(self.high)
         count = high - low + 1
-        words = self.noise.words16(box)
+        words = self.noise.words16(box, within)
         if pixels.top > 255:
             table = low + (np.arange(65536, dtype=np.int64) * count >> 16)
             return np.take(pixels.of_levels(pixels.top - table if self.mirrored else table), words, mode="clip")
-        # (r n) >> 16 in 16-bit words: r = 256 h + l, n <= 256.
-        levels = words & np.uint16(255)
-        levels *= np.uint16(count)
-        levels >>= np.uint16(8)
-        levels += (words >> np.uint16(8)) * np.uint16(count)
-        levels >>= np.uint16(8)
-        bytes_ = levels.astype(np.uint8)
-        return np.uint8(255 - low) - bytes_ if self.mirrored else bytes_ + np.uint8(low)
+        out = np.empty(box.shape, np.uint8)
+        part = box.intersection(within).shifted(-box.top, -box.left).slices
+        out[part] = _scaled(words[part], count)
+        return np.subtract(np.uint8(255 - low), out, out=out) if self.mirrored else np.add(out, np.uint8(low), out=out)
+
+
+def _scaled(words: NDArray[np.uint16], count: int) -> NDArray[np.uint16]:
+    """Return (r n) >> 16 for words r and n <= 256, in 16-bit arithmetic: r = 256 h + l."""
+    low = words & np.uint16(255)
+    low *= np.uint16(count)
+    low >>= np.uint16(8)
+    high = words >> np.uint16(8)
+    high *= np.uint16(count)
+    high += low
+    high >>= np.uint16(8)
+    return high
 
 
 @dataclass(frozen=True)
@@ -84,10 +116,19 @@ class Peppered:
     keep: float
     noise: NoiseField
 
-    def paint(self, box: Box, pixels: PixelType) -> NDArray[Any]:
+    @property
+    def few_valued(self) -> bool:
+        """As the texture below."""
+        return self.texture.few_valued
+
+    def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
         """See :class:`Texture`."""
-        full = pixels.full(self.noise.bernoulli(self.keep, box))
-        return (self.texture.paint(box, pixels).view(full.dtype) & full).view(pixels.dtype)
+        keep = self.noise.bernoulli(self.keep, box, within)
+        below = self.texture.paint(box, pixels, within)
+        black = pixels.planes(box.shape, {})
+        if isinstance(below, Planes):
+            return black.over(keep, below)
+        return pixels.select(keep, below, pixels.flat(0.0))
 
 
 @dataclass(frozen=True)
@@ -104,10 +145,18 @@ class Salted:
     salt: float
     noise: NoiseField
 
-    def paint(self, box: Box, pixels: PixelType) -> NDArray[Any]:
+    @property
+    def few_valued(self) -> bool:
+        """As the texture below."""
+        return self.texture.few_valued
+
+    def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
         """See :class:`Texture`."""
-        full = pixels.full(self.noise.bernoulli(self.salt, box))
-        return pixels.select(full, pixels.flat(1.0), self.texture.paint(box, pixels))
+        salt = self.noise.bernoulli(self.salt, box, within)
+        below = self.texture.paint(box, pixels, within)
+        if isinstance(below, Planes):
+            return below.over(salt, pixels.planes(box.shape, {1.0: salt}))
+        return pixels.select(salt, pixels.flat(1.0), below)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +172,32 @@ class Tiled:
     tile: NDArray[np.uint8]
     row: int = 0
     column: int = 0
+    few_valued: ClassVar[bool] = False
+    _last: dict[Box, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[int, int], NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     def levels(self, box: Box) -> NDArray[np.uint8]:
-        """Return the 8-bit levels of a box, shape (h, w)."""
-        rows = (np.arange(box.top, box.bottom) + self.row) % self.tile.shape[0]
-        columns = (np.arange(box.left, box.right) + self.column) % self.tile.shape[1]
-        return np.take(np.take(self.tile, columns, axis=1), rows, axis=0)
+        """Return the 8-bit levels of a box, shape (h, w); not to be changed. The last box is kept: its mask comes next."""
+        last = self._last.get(box)
+        if last is None:
+            self._last.clear()
+            rows = (np.arange(box.top, box.bottom) + self.row) % self.tile.shape[0]
+            last = self._last[box] = np.take(self._wide(box.left, box.right), rows, axis=0)
+        return last
 
-    def paint(self, box: Box, pixels: PixelType) -> NDArray[Any]:
+    def _wide(self, left: int, right: int) -> NDArray[np.uint8]:
+        """Return the tile repeated over some columns of the image; kept for the boxes above and below."""
+        if (left, right) not in self._kept:
+            if len(self._kept) >= _KEPT_STRIPS:
+                self._kept.clear()
+            columns = (np.arange(left, right) + self.column) % self.tile.shape[1]
+            self._kept[left, right] = np.take(self.tile, columns, axis=1)
+        return self._kept[left, right]
+
+    def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
         """See :class:`Texture`."""
         return pixels.of_bytes(self.levels(box))
 
-    def mask(self, box: Box) -> NDArray[np.uint8]:
-        """Return where the picture is not 0, shape (h, w), uint8 in {0, 1}."""
-        return (self.levels(box) != 0).view(np.uint8)
+    def mask(self, box: Box) -> Bits:
+        """Return where the picture is not 0."""
+        return Bits.pack(self.levels(box))

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miso_gen.geometry import Box
+from miso_gen.planes import Planes
 from miso_gen.store.digests import BlockDigests, block_digest, constant_digest
 from miso_gen.store.layout import BLOCK, CELL
 from miso_gen.store.shards import ShardEncoder
-from miso_gen.store.summary import image_cells, truth_cells
+from miso_gen.store.summary import image_cells, image_planes_cells, truth_cells, truth_planes_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from miso_gen.store.layout import ArrayName, ImageLayout
 
     UInt64Array = NDArray[np.uint64]
-    Planes = dict[ArrayName, NDArray[Any]]
+    Plane = NDArray[Any] | Planes
+    Parts = dict[ArrayName, Plane]
 
 _PIECE_BYTES = 1 << 20  #: tiles larger than this are worked through in pieces, so that they stay in cache
 _BLOCK_CELLS = BLOCK // CELL
@@ -73,22 +75,23 @@ class AreaEncoder:
     def write(
         self,
         box: Box,
-        image: NDArray[Any],
-        truth: NDArray[np.uint8],
-        instances: NDArray[Any] | None = None,
+        image: Plane,
+        truth: Plane,
+        instances: Plane | None = None,
     ) -> None:
-        """Take one tile.
+        """Take one tile. Each of its pictures may be an array, or ``Planes`` where it has few values.
 
         Args:
             box: Where it lies, in pixels of the image, inside the area. Tiles must not overlap.
-            image: (C, h, w), the layout's dtype. Not kept, so the caller may use the memory again.
+            image: (C, h, w), the layout's dtype; as ``Planes`` only with one channel, shape (h, w). Not kept, so the caller
+                may use the memory again.
             truth: (h, w) uint8, values 0, 1 and 2.
             instances: (h, w), the layout's instances dtype; given exactly when the layout stores them.
 
         Raises:
             ValueError: Shape or dtype is not the layout's, the box leaves the area, or truth holds other values.
         """
-        planes: Planes = {"image": image, "truth": truth}
+        planes: Parts = {"image": image, "truth": truth}
         if instances is not None:
             planes["instances"] = instances
         self._check(box, planes)
@@ -118,11 +121,13 @@ class AreaEncoder:
         files = {name: encoder.finish() for name, encoder in self._encoders.items()}
         return AreaResult(files, self._digests, self._summary, self._histogram, (int(counts[0]), int(counts[1])))
 
-    def _check(self, box: Box, planes: Planes) -> None:
+    def _check(self, box: Box, planes: Parts) -> None:
         if tuple(planes) != self._names:
             raise ValueError(f"tile must have the arrays {self._names}, got {tuple(planes)}. Follow the layout.")
         for name, plane in planes.items():
-            shape = (self.layout.channels, *box.shape) if name == "image" else box.shape
+            shape: tuple[int, ...] = box.shape
+            if name == "image" and not (isinstance(plane, Planes) and self.layout.channels == 1):
+                shape = (self.layout.channels, *box.shape)
             if plane.shape != shape or plane.dtype != self._dtypes[name]:
                 expected = f"{self._dtypes[name].name} of shape {shape}"
                 raise ValueError(f"{name} of {box} must be {expected}, got {plane.dtype.name} of {plane.shape}.")
@@ -150,45 +155,48 @@ class AreaEncoder:
         unit, height, width = self.layout.unit, *self.area.shape
         return Box(row * unit, col * unit, min(height, (row + 1) * unit), min(width, (col + 1) * unit))
 
-    def _gather(self, place: tuple[int, int], whole: Box, part: Box, tile: Box, planes: Planes) -> None:
+    def _gather(self, place: tuple[int, int], whole: Box, part: Box, tile: Box, planes: Parts) -> None:
         unit = self._open.get(place)
         if unit is None:
             unit = self._open[place] = _OpenUnit(
-                {name: np.empty((*p.shape[:-2], *whole.shape), p.dtype) for name, p in planes.items()}
+                {name: np.empty((*self._lead(name), *whole.shape), p.dtype) for name, p in planes.items()}
             )
-        source, destination = _cut(planes, tile, part), _cut(unit.planes, whole, part)
-        for name, plane in source.items():
-            destination[name][...] = plane
+        inside = Box(part.top - whole.top, part.left - whole.left, part.bottom - whole.top, part.right - whole.left)
+        for name, plane in _cut(planes, tile, part).items():
+            unit.planes[name][(..., *inside.slices)] = plane.expand() if isinstance(plane, Planes) else plane
         unit.seen += part.height * part.width
         if unit.seen == whole.height * whole.width:
             del self._open[place]
-            self._process(whole, unit.planes)
+            self._process(whole, dict(unit.planes))
 
-    def _process(self, box: Box, planes: Planes) -> None:
+    def _process(self, box: Box, planes: Parts) -> None:
         """Use whole units, in pixels from the area's corner."""
         top, left = box.top // CELL, box.left // CELL
         place = (slice(top, top - (-box.height // CELL)), slice(left, left - (-box.width // CELL)))
         # One array after the other: each is still in cache when it is encoded.
-        cells = image_cells(planes["image"])
+        image, truth = planes["image"], planes["truth"]
+        cells = image_planes_cells(image) if isinstance(image, Planes) else image_cells(image)
         self._summary[(0, *place)] = cells.sums
         self._histogram += cells.histogram
         constants = _constant_image(box, cells.sums, self.layout.channels) if cells.binary else None
-        self._encode("image", box, planes["image"], constants)
-        counts = truth_cells(planes["truth"])
+        self._encode("image", box, image, constants)
+        counts = truth_planes_cells(truth) if isinstance(truth, Planes) else truth_cells(truth)
         self._summary[(1, *place)] = counts.ones
         self._summary[(2, *place)] = counts.twos
         constants = _constant_truth(box, counts.ones, counts.twos)
-        self._encode("truth", box, planes["truth"], constants)
+        self._encode("truth", box, truth, constants)
         if "instances" in planes:
             # An instance lies inside the truth, so a block without truth should have none.
             empty = [[0 if value == 0 else None for value in row] for row in constants]
-            self._encode("instances", box, planes["instances"], _checked_zeros(box, empty, planes["instances"]))
+            ids = planes["instances"]
+            known = _constant_planes(box, ids) if isinstance(ids, Planes) else _checked_zeros(box, empty, ids)
+            self._encode("instances", box, ids, known)
         self._written += box.height * box.width
 
-    def _encode(self, name: ArrayName, box: Box, plane: NDArray[Any], constants: list[list[int | None]] | None) -> None:
+    def _encode(self, name: ArrayName, box: Box, plane: Plane, constants: list[list[int | None]] | None) -> None:
         """Hash the blocks and encode the chunks; where they coincide, one copy in cache serves both."""
         digests, encoder, chunk = self._digests[name], self._encoders[name], self.layout.chunk
-        dtype, lead = self._dtypes[name], plane.shape[:-2]
+        dtype, lead = self._dtypes[name], self._lead(name)
         fused, dtype_name = chunk == BLOCK, dtype.name
         sure = constants is not None and name != "instances"  # then a block without a constant is not all zero
         first_row, first_col = (self.area.top + box.top) // BLOCK, (self.area.left + box.left) // BLOCK
@@ -203,9 +211,9 @@ class AreaEncoder:
                     if fused and whole:
                         encoder.add_constant(chunk_row + i, chunk_col + j, value)
                     elif fused and value:
-                        encoder.add(chunk_row + i, chunk_col + j, plane[..., top:bottom, left:right])
+                        encoder.add(chunk_row + i, chunk_col + j, _block(plane, top, bottom, left, right, lead))
                     continue
-                block = np.ascontiguousarray(plane[..., top:bottom, left:right], dtype)
+                block = np.ascontiguousarray(_block(plane, top, bottom, left, right, lead), dtype)
                 digests.add(first_row + i, first_col + j, block_digest(block))
                 if fused and whole and sure:
                     encoder.put(chunk_row + i, chunk_col + j, block)
@@ -214,13 +222,27 @@ class AreaEncoder:
         if not fused:
             for top, bottom in _cuts(box.height, chunk):
                 for left, right in _cuts(box.width, chunk):
-                    encoder.add((box.top + top) // chunk, (box.left + left) // chunk, plane[..., top:bottom, left:right])
+                    encoder.add(
+                        (box.top + top) // chunk, (box.left + left) // chunk, _block(plane, top, bottom, left, right, lead)
+                    )
+
+    def _lead(self, name: ArrayName) -> tuple[int, ...]:
+        """Return the axes of an array before its rows."""
+        return (self.layout.channels,) if name == "image" else ()
+
+
+def _block(plane: Plane, top: int, bottom: int, left: int, right: int, lead: tuple[int, ...]) -> NDArray[Any]:
+    """Return a part of a picture as an array with its leading axes."""
+    if isinstance(plane, Planes):
+        part = plane.crop(slice(top, bottom), slice(left, right)).expand()
+        return part[None] if lead else part
+    return plane[..., top:bottom, left:right]
 
 
 class _OpenUnit:
     """A unit of which some pixels are still to come."""
 
-    def __init__(self, planes: Planes) -> None:
+    def __init__(self, planes: dict[ArrayName, NDArray[Any]]) -> None:
         self.planes, self.seen = planes, 0
 
 
@@ -228,12 +250,12 @@ def _cuts(size: int, step: int) -> list[tuple[int, int]]:
     return [(start, min(size, start + step)) for start in range(0, size, step)]
 
 
-def _cut(planes: Planes, whole: Box, part: Box) -> Planes:
+def _cut(planes: Parts, whole: Box, part: Box) -> Parts:
     if part == whole:
         return planes
     rows = slice(part.top - whole.top, part.bottom - whole.top)
     cols = slice(part.left - whole.left, part.right - whole.left)
-    return {name: plane[..., rows, cols] for name, plane in planes.items()}
+    return {name: p.crop(rows, cols) if isinstance(p, Planes) else p[..., rows, cols] for name, p in planes.items()}
 
 
 def _contains(outer: Box, inner: Box) -> bool:
@@ -250,6 +272,18 @@ def _block_sums(cells: UInt64Array) -> list[list[int]]:
     rows, cols = cells.shape
     sums = np.add.reduceat(cells, range(0, rows, _BLOCK_CELLS), axis=0)
     result: list[list[int]] = np.add.reduceat(sums, range(0, cols, _BLOCK_CELLS), axis=1).tolist()
+    return result
+
+
+def _constant_planes(box: Box, ids: Planes) -> list[list[int | None]]:
+    """Return, for every block, the one id it holds, None where it holds several."""
+    sizes = _block_sizes(box)
+    result: list[list[int | None]] = [[0] * len(row) for row in sizes]
+    for value, bits in ids.planes.items():
+        for i, row in enumerate(_block_sums(bits.cells())):
+            for j, count in enumerate(row):
+                if count:
+                    result[i][j] = int(value) if count == sizes[i][j] else None
     return result
 
 

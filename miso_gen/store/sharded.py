@@ -42,9 +42,8 @@ from miso_gen.store.target import attempt_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from miso_gen.geometry import Box
+    from miso_gen.store.area import Plane
     from miso_gen.store.layout import ImageLayout
     from miso_gen.store.objects import ObjectTable
     from miso_gen.store.target import Target
@@ -188,7 +187,7 @@ class ShardWriter:
         self.box = image.shards(0)[shard]
         self._area = AreaEncoder(image.layout, self.box)
 
-    def write(self, box: Box, image: NDArray[Any], truth: NDArray[np.uint8], instances: NDArray[Any] | None = None) -> None:
+    def write(self, box: Box, image: Plane, truth: Plane, instances: Plane | None = None) -> None:
         """Take one tile, ``box`` in pixels of the whole image; see ``AreaEncoder.write``."""
         self._area.write(box, image, truth, instances)
 

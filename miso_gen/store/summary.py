@@ -16,12 +16,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from miso_gen.store.layout import CELL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from miso_gen.planes import Planes
 
     UInt64Array = NDArray[np.uint64]
     Int64Array = NDArray[np.int64]
@@ -30,6 +33,7 @@ _EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
 _EVEN_SHORTS = np.uint64(0x0000FFFF0000FFFF)
 _BIT_1 = np.uint64(0x0202020202020202)
 _ADD_SHORTS = np.uint64(0x0001000100010001)
+_EXACT_COUNT = 1 << 24
 FLOAT_SCALE = 65535  #: integer of the float32 pixel value 1.0
 
 
@@ -80,6 +84,40 @@ def image_cells(pixels: NDArray[Any]) -> ImageCells:
     sums: UInt64Array = np.add.reduce([result.sums for result in results])
     histogram: Int64Array = np.add.reduce([result.histogram for result in results])
     return ImageCells(sums, histogram, all(result.binary for result in results))
+
+
+def image_planes_cells(image: Planes) -> ImageCells:
+    """Return cells and histogram of a picture of few values, shape (h, w)."""
+    rows, cols = -(-image.shape[0] // CELL), -(-image.shape[1] // CELL)
+    sums, histogram = np.zeros((rows, cols), np.uint64), np.zeros(256, np.int64)
+    for value, bits in image.planes.items():
+        counts = bits.cells()
+        whole, bin_ = _level(value, image.dtype)
+        sums += counts * np.uint64(whole)
+        histogram[bin_] += int(counts.sum())
+    histogram[0] += image.shape[0] * image.shape[1] - int(histogram.sum())
+    return ImageCells(sums, histogram, image.dtype == np.uint8 and set(image.planes) <= {255})
+
+
+def _level(value: float, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the integer and the histogram bin of a pixel value."""
+    if dtype.kind == "f":
+        exact = float(dtype.type(value))
+        return int(np.floor(min(max(exact, 0.0), 1.0) * FLOAT_SCALE + 0.5)), min(255, int(exact * 256))
+    return int(value), int(value) >> (8 * (dtype.itemsize - 1))
+
+
+def truth_planes_cells(truth: Planes) -> TruthCells:
+    """Return the counts of a truth of few values.
+
+    Raises:
+        ValueError: A value is above 2.
+    """
+    if not truth.planes.keys() <= {1, 2}:
+        raise ValueError(f"truth must hold 0, 1 and 2 only, got {max(truth.planes)}. Fix the scenario's truth.")
+    rows, cols = -(-truth.shape[0] // CELL), -(-truth.shape[1] // CELL)
+    ones, twos = (truth.planes[level].cells() if level in truth.planes else np.zeros((rows, cols), np.uint64) for level in (1, 2))
+    return TruthCells(ones + twos, twos)
 
 
 def truth_cells(truth: NDArray[np.uint8]) -> TruthCells:
@@ -154,9 +192,10 @@ def _is_binary(plane: NDArray[np.uint8]) -> bool:
 
 
 def _byte_histogram(plane: NDArray[np.uint8]) -> Int64Array:
-    # Counting pairs of pixels halves the number of counts; the pairs are split up afterwards.
-    pairs = _bincount(plane.view(np.uint16), 1 << 16).reshape(256, 256)
-    histogram: Int64Array = pairs.sum(axis=0) + pairs.sum(axis=1)
+    # OpenCV counts in float32, exactly so below 2^24 pixels a call, in a third of the time of numpy's bincount.
+    rows = max(1, _EXACT_COUNT // plane.shape[1])
+    parts = (cv2.calcHist([plane[top : top + rows]], [0], None, [256], [0, 256]) for top in range(0, plane.shape[0], rows))
+    histogram: Int64Array = sum((part.reshape(-1).astype(np.int64) for part in parts), np.zeros(256, np.int64))
     return histogram
 
 

@@ -24,9 +24,7 @@ from miso_gen.store.target import attempt_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from miso_gen.store.area import Plane
     from miso_gen.store.layout import ImageLayout
     from miso_gen.store.objects import ObjectTable
     from miso_gen.store.target import Target
@@ -54,7 +52,7 @@ class ImageWriter:
         self.target, self.path, self.layout = target, path, layout
         self._area = AreaEncoder(layout, Box(0, 0, layout.height, layout.width))
 
-    def write(self, box: Box, image: NDArray[Any], truth: NDArray[np.uint8], instances: NDArray[Any] | None = None) -> None:
+    def write(self, box: Box, image: Plane, truth: Plane, instances: Plane | None = None) -> None:
         """Take one tile; see ``AreaEncoder.write``. Any tiling gives the same files; whole units are fastest."""
         self._area.write(box, image, truth, instances)
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
+from miso_gen.planes import Bits
 from miso_gen.recipe.parameters import UnitInterval
 from miso_gen.recipe.plugins import BACKGROUNDS
 from miso_gen.scene.interfaces import PaintedBackground
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from miso_gen.geometry import Box
     from miso_gen.rng import NoiseField
     from miso_gen.scene.pixels import PixelType
+    from miso_gen.scene.textures import Painted
 
 
 @BACKGROUNDS.register("constant")
@@ -25,9 +25,11 @@ class Constant(PaintedBackground):
         background: {type: constant, value: 0.5}
     """
 
+    few_valued: ClassVar[bool] = True
+
     value: UnitInterval = 0.5
     """The value."""
 
-    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> NDArray[Any]:
+    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> Painted:
         """See :class:`PaintedBackground`."""
-        return pixels.flat(self.value)
+        return pixels.planes(box.shape, {self.value: Bits.full(box.shape)} if self.value else {})

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from miso_gen.recipe.parameters import UnitInterval
 from miso_gen.recipe.plugins import BACKGROUNDS
 from miso_gen.scene.interfaces import PaintedBackground
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from miso_gen.geometry import Box
     from miso_gen.rng import NoiseField
     from miso_gen.scene.pixels import PixelType
+    from miso_gen.scene.textures import Painted
 
 
 @BACKGROUNDS.register("salt-and-pepper")
@@ -27,9 +26,11 @@ class SaltAndPepper(PaintedBackground):
     Source: MISO, pixel rules (N).
     """
 
+    few_valued: ClassVar[bool] = True
+
     probability: UnitInterval = 0.5
     """Chance of a 1."""
 
-    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> NDArray[Any]:
+    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> Painted:
         """See :class:`PaintedBackground`."""
-        return pixels.of_bits(noise.bernoulli(self.probability, box))
+        return pixels.planes(box.shape, {1.0: noise.bernoulli(self.probability, box)})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from miso_gen.planes import Bits
     from miso_gen.recipe.plan import ImagePlan
 
 
@@ -88,7 +89,7 @@ class FractalMorphologies(SilhouetteScenario):
         if count < self.shrink:
             name = "tiles_busy" if busy else "tiles"
             raise RecipeError(
-                f"{plan.scenario}: {name} must be at least shrink ({self.shrink}) so that the tiles cover the image, got {count}. "
+                f"{plan.scenario}: {name} must be at least shrink ({self.shrink}) to cover the image, got {count}. "
                 "Use more tiles, or a smaller shrink."
             )
         source = Box(0, 0, height, width) if busy else crop_box(shape.spans, self.line_px, self.pad_px)
@@ -160,11 +161,11 @@ class Tiles:
         """The box of the silhouette."""
         return self.shape.bounds
 
-    def mask(self, box: Box) -> NDArray[np.uint8] | None:
+    def mask(self, box: Box) -> Bits | None:
         """See :class:`Region`."""
         return self.shape.mask(box)
 
-    def labels(self, box: Box, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    def labels(self, box: Box, dtype: np.dtype[Any]) -> tuple[Bits, NDArray[Any]] | None:
         """See :class:`LabelledRegion`."""
         mask = self.shape.mask(box)
         if mask is None:
@@ -172,19 +173,28 @@ class Tiles:
         rows, columns = self.tiled.tile.shape
         first = (np.arange(box.top, box.bottom) + self._row) // rows * self.across
         second = (np.arange(box.left, box.right) + self._column) // columns + 1
-        return (first.astype(dtype)[:, None] + second.astype(dtype)[None, :]) * mask
+        ids = first.astype(dtype)[:, None] + second.astype(dtype)[None, :]
+        ids &= np.negative(mask.unpack().astype(dtype))
+        return mask, ids
 
     def objects(self) -> Objects:
         """Return the tiles that hold a pixel of the silhouette, each with its box on the canvas."""
-        rows, columns = self.tiled.tile.shape
-        top = np.arange(self.down) * rows - self._row
-        left = np.arange(self.across) * columns - self._column
-        ids, boxes = [], []
-        for row, column in np.ndindex(self.down, self.across):
-            box = Box(int(top[row]), int(left[column]), int(top[row]) + rows, int(left[column]) + columns)
-            box = box.intersection(Box(0, 0, self.height, self.width))
-            mask = self.shape.mask(box)
+        tile = self.tiled.tile.shape
+        ids, boxes = _tiles_shown(self.shape, Box(0, 0, self.height, self.width), tile, (self._row, self._column), self.across)
+        return Objects("tile", ids, boxes)
+
+
+@lru_cache(maxsize=32)
+def _tiles_shown(
+    shape: Silhouette, canvas: Box, tile: tuple[int, int], origin: tuple[int, int], across: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ids and boxes of the tiles that hold a pixel of the silhouette; kept for its next images."""
+    ids, boxes = [], []
+    for row, top in enumerate(range(-origin[0], canvas.height, tile[0])):
+        for column, left in enumerate(range(-origin[1], canvas.width, tile[1])):
+            box = Box(top, left, top + tile[0], left + tile[1]).intersection(canvas)
+            mask = shape.mask(box)
             if mask is not None and mask.any():
-                ids.append(row * self.across + column + 1)
+                ids.append(row * across + column + 1)
                 boxes.append((box.top, box.left, box.bottom, box.right))
-        return Objects("tile", np.array(ids, np.int64), np.array(boxes, np.int64).reshape(-1, 4))
+    return np.array(ids, np.int64), np.array(boxes, np.int64).reshape(-1, 4)

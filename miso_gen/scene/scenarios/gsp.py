@@ -68,7 +68,8 @@ class GuiltySuperpixels(SilhouetteScenario):
             first, last = int(size * self.centre[0]), int(size * self.centre[1]) - 1
             if first > last:
                 raise RecipeError(
-                    f"{plan.scenario}: centre must hold a pixel on a {height} x {width} canvas, got {list(self.centre)}. Widen it."
+                    f"{plan.scenario}: centre must hold a pixel on a {height} x {width} canvas, "
+                    f"got {list(self.centre)}. Widen it."
                 )
             most = 2 * min(first, size - last)
             if self.window_px > most:

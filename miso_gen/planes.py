@@ -1,0 +1,150 @@
+"""Pictures of few values, a bit a pixel: most of what miso-gen paints, and all of its truth.
+
+Masks and black-and-white noise are combined 64 pixels at a time, and become bytes only where they are stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+CELL = 16  #: side in pixels of the cells that :meth:`Bits.cells` counts in
+
+
+@dataclass(frozen=True, eq=False)
+class Bits:
+    """A mask.
+
+    Attributes:
+        words: (h, ceil(w / 64)) uint64, lowest bit first; the bits past the last column are 0.
+        width: Columns.
+    """
+
+    words: NDArray[np.uint64]
+    width: int
+
+    @classmethod
+    def of(cls, words: NDArray[np.uint64], width: int) -> Bits:
+        """Return a mask of words whose bits past the last column may be anything; these are cleared in place."""
+        rest = width % 64
+        if rest:
+            words[:, -1] &= np.uint64((1 << rest) - 1)
+        return cls(words, width)
+
+    @classmethod
+    def pack(cls, mask: NDArray[Any]) -> Bits:
+        """Return the mask of a (h, w) array: every value but 0 counts."""
+        height, width = mask.shape
+        if width % 64:
+            whole = np.zeros((height, -(-width // 64) * 64), np.bool_)
+            np.not_equal(mask, 0, out=whole[:, :width])
+            mask = whole
+        packed = np.packbits(np.ascontiguousarray(mask).reshape(-1), bitorder="little")
+        return cls(packed.view("<u8").astype(np.uint64, copy=False).reshape(height, -1), width)
+
+    @classmethod
+    def full(cls, shape: tuple[int, int]) -> Bits:
+        """Return a mask of all pixels."""
+        return cls.of(np.full((shape[0], -(-shape[1] // 64)), ~np.uint64(0)), shape[1])
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> Bits:
+        """Return a mask of no pixel."""
+        return cls(np.zeros((shape[0], -(-shape[1] // 64)), np.uint64), shape[1])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.words.shape[0], self.width
+
+    def __and__(self, other: Bits) -> Bits:
+        return Bits(self.words & other.words, self.width)
+
+    def __or__(self, other: Bits) -> Bits:
+        return Bits(self.words | other.words, self.width)
+
+    def minus(self, other: Bits) -> Bits:
+        """Return what is in this mask and not in the other."""
+        return Bits(self.words & ~other.words, self.width)
+
+    def any(self) -> bool:
+        """Whether any pixel is in the mask."""
+        return bool(self.words.any())
+
+    def count(self) -> int:
+        """Return the number of pixels in the mask."""
+        return int(np.bitwise_count(self.words).sum())
+
+    def cells(self) -> NDArray[np.uint64]:
+        """Return the pixels in each 16 x 16 cell, shape (ceil(h / 16), ceil(w / 16)), uint64; cells start at the corner."""
+        height, width = self.shape
+        shorts = self.words.astype("<u8", copy=False).view("<u2")[:, : -(-width // CELL)]
+        counts = np.bitwise_count(shorts)
+        whole = height // CELL
+        # 16 rows of 16 pixels are 256, one too many for a byte: twice 8 rows.
+        halves = counts[: whole * CELL].reshape(whole, 2, CELL // 2, counts.shape[1]).sum(axis=2, dtype=np.uint8)
+        out = halves[:, 0].astype(np.uint16) + halves[:, 1]
+        if height % CELL:
+            out = np.concatenate([out, counts[whole * CELL :].sum(axis=0, dtype=np.uint16)[None]])
+        return out.astype(np.uint64)
+
+    def unpack(self) -> NDArray[np.uint8]:
+        """Return the mask as (h, w) uint8 in {0, 1}."""
+        words = np.ascontiguousarray(self.words.astype("<u8", copy=False))
+        bits = np.unpackbits(words.reshape(-1).view(np.uint8), bitorder="little")
+        return bits.reshape(self.shape[0], words.shape[1] * 64)[:, : self.width]
+
+    def crop(self, rows: slice, columns: slice) -> Bits:
+        """Return a part; cheap where it starts at a multiple of 64 columns. Slices have both ends."""
+        if columns.start % 64:
+            return Bits.pack(self.unpack()[rows, columns])
+        words = self.words[rows, columns.start // 64 : -(-columns.stop // 64)]
+        width = columns.stop - columns.start
+        return Bits.of(words.copy(), width) if width % 64 and columns.stop < self.width else Bits(words, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """A picture of few values: disjoint masks, each with its value, on a ground of 0.
+
+    Attributes:
+        dtype: Type of the picture.
+        shape: (h, w).
+        planes: Value -> where it is. No two masks overlap; no value is 0.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, int]
+    planes: Mapping[float, Bits]
+
+    def over(self, mask: Bits, top: Planes) -> Planes:
+        """Return this picture with another one on top of it where the mask is."""
+        planes = {value: bits.minus(mask) for value, bits in self.planes.items()}
+        for value, bits in top.planes.items():
+            shown = bits & mask
+            planes[value] = planes[value] | shown if value in planes else shown
+        return Planes(self.dtype, self.shape, planes)
+
+    def crop(self, rows: slice, columns: slice) -> Planes:
+        """Return a part; see :meth:`Bits.crop`."""
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        return Planes(self.dtype, shape, {value: bits.crop(rows, columns) for value, bits in self.planes.items()})
+
+    def expand(self) -> NDArray[Any]:
+        """Return the picture as (h, w) array."""
+        out: NDArray[Any] | None = None
+        for value, bits in self.planes.items():
+            part: NDArray[Any] = bits.unpack()
+            if self.dtype == np.uint8 and value == 255:
+                part = np.negative(part)
+            elif self.dtype != np.uint8 or value != 1:
+                part = part.astype(self.dtype, copy=False) * self.dtype.type(value)
+            out = part if out is None else np.add(out, part, out=out if out.flags.writeable else None)
+        return np.zeros(self.shape, self.dtype) if out is None else out
