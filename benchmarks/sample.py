@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.literal import Given
+from miso_gen.geometry import Box
 from miso_gen.recipe import ImagePlan, Recipe, load_recipe, plan_images
 from miso_gen.recipe.plugins import SCENARIOS
 from miso_gen.scene import make_scene
@@ -100,7 +101,7 @@ def given(plan: ImagePlan) -> Given:
     assert plan.morphology is not None
     shape = silhouette(scenario.outlines(), plan.morphology, height, width)
     mask = np.zeros((height, width))
-    mask[shape.bounds.slices] = shape.mask(shape.bounds)
+    mask[...] = shape.spans.mask(Box(0, 0, height, width))
     extra: dict[str, Any] = {}
     if plan.type == "evsp":
         address = plan.address("points", shared=True)

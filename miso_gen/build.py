@@ -377,7 +377,11 @@ class _Dask:
             if self._scheduler is None:
                 with _ignored_interrupts():
                     cluster = LocalCluster(
-                        n_workers=self._workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+                        n_workers=self._workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        dashboard_address="127.0.0.1:0",  # None takes port 8787, which a second build would find in use
+                        silence_logs=50,
                     )
                 self._open.callback(cluster.close)
                 self._client = Client(cluster)

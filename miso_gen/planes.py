@@ -42,12 +42,12 @@ class Bits:
     def pack(cls, mask: NDArray[Any]) -> Bits:
         """Return the mask of a (h, w) array: every value but 0 counts."""
         height, width = mask.shape
-        if width % 64:
+        if width % 64 or mask.dtype.kind == "f":
             whole = np.zeros((height, -(-width // 64) * 64), np.bool_)
             np.not_equal(mask, 0, out=whole[:, :width])
             mask = whole
         packed = np.packbits(np.ascontiguousarray(mask).reshape(-1), bitorder="little")
-        return cls(packed.view("<u8").astype(np.uint64, copy=False).reshape(height, -1), width)
+        return cls(packed.view("<u8").astype(np.uint64, copy=False).reshape(height, -(-width // 64)), width)
 
     @classmethod
     def full(cls, shape: tuple[int, int]) -> Bits:

@@ -6,20 +6,24 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import warnings
+from collections import deque
 from importlib import import_module
+from types import SimpleNamespace
 
 import building
 import psutil
 import pytest
 from building import assert_equal_trees, images, leftovers, looks_whole, marks, small, wait_for
 
+from miso_gen import work
 from miso_gen.build import build
 from miso_gen.errors import BuildError, ClusterError
 from miso_gen.recipe import load_recipe, plan_images
-from miso_gen.store import open_dataset
+from miso_gen.store import open_dataset, open_target
 
 ENGINE = import_module("miso_gen.build")
 
@@ -45,6 +49,15 @@ def test_two_workers_write_the_same_files(tmp_path, golden, tile, chunk, shard):
     build(small(), tmp_path / "one", workers=1, chunk=chunk, shard=shard)
     assert_equal_trees(tmp_path / "two", tmp_path / "one")
     assert leftovers(tmp_path / "two") == []
+
+
+def test_two_builds_do_not_meet(tmp_path):
+    """Dask's usual port is taken, as by another build; a warning would fail the test."""
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # somebody else has it: as good
+            taken.bind(("", 8787))
+            taken.listen()
+        assert build(small(scenarios=["evp"]), tmp_path, workers=2).failures == ()
 
 
 def test_workers_of_other_versions_are_refused(tmp_path, monkeypatch):
@@ -74,7 +87,7 @@ class LocalError(Exception):
 def troubled(plan):
     if plan.id == "gsp/test/0003":
         raise LocalError("can't travel", 1)
-    if plan.id == "gsp/test/0006":
+    if plan.id == "evp/train/0006":
         os._exit(7)
     return make_scene(plan)
 
@@ -87,19 +100,47 @@ def test_failures_in_workers(tmp_path, monkeypatch):
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(TROUBLE)
     path = os.pathsep.join([str(tmp_path / "site"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    recipe, folder = small(splits=["test"]), tmp_path / "out"
+    recipe, folder = small(), tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setenv("PYTHONPATH", path)  # only processes that are started from here on
         result = build(recipe, folder, workers=2)
     reasons = {failure.image_id: failure.reason for failure in result.failures}
-    assert reasons.keys() == {"gsp/test/0003", "gsp/test/0006"}
+    assert reasons.keys() == {"gsp/test/0003", "evp/train/0006"}
     assert reasons["gsp/test/0003"] == "LocalError: can't travel"
-    assert reasons["gsp/test/0006"].startswith("its worker died again and again")
-    assert (result.root_digest, result.built, result.images) == (None, 46, 48)
+    assert reasons["evp/train/0006"].startswith("its worker died again and again")
+    assert (result.root_digest, result.built, result.images) == (None, building.IMAGES - 2, building.IMAGES)
     assert not looks_whole(folder)
-    assert build(recipe, folder, workers=1).kept == 46
+    assert build(recipe, folder, workers=1).kept == building.IMAGES - 2
     build(recipe, tmp_path / "whole", workers=1)
     assert_equal_trees(folder, tmp_path / "whole")
+
+
+def test_an_image_that_kills_workers_takes_no_other_with_it():
+    """With a long way still to go: an engine that loses a whole batch to one image of it, as Dask does."""
+
+    class Fragile:
+        window = 4
+
+        def __init__(self):
+            self.batches = []
+
+        def submit(self, batch):
+            self.batches.append(batch)
+
+        def result(self):
+            batch = self.batches.pop(0)
+            error = None
+            if any(piece.plan.id == "evp/test/0009" for piece in batch):
+                error = work.UnforeseenError("died") if len(batch) > 1 else BuildError("died")
+            return [(piece, error) for piece in batch]
+
+    plans = plan_images(load_recipe(building.SLOW))
+    site = work.Site(open_target("nowhere"), "", {})
+    stages = {plan.id: deque(work.stages(plan, site)) for plan in plans}
+    run = ENGINE._Run(Fragile(), site, stages, 2, ENGINE._Silent(), SimpleNamespace(check=lambda: None))
+    run.work()
+    assert [failure.image_id for failure in run.failures] == ["evp/test/0009"]
+    assert run.pixels == (building.SLOW_IMAGES - 1) * 1024**2
 
 
 @pytest.mark.parametrize(

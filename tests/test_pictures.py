@@ -55,6 +55,14 @@ def find(page, picture, slack):
     return None
 
 
+def test_sheet_shows_several_pairs():
+    recipe = building.small(scenarios=["gsp"], splits=["test"])
+    page = opened(preview(recipe, side=300, pairs=3))
+    plans = [plan for plan in plan_images(recipe) if find(page, render(recipe, plan.id)[0][0], slack=24) is not None]
+    assert len(plans) == 6
+    assert len({plan.pair for plan in plans}) == 3
+
+
 @pytest.mark.parametrize("scenario", building.SCENARIOS)
 def test_sheet_shows_an_image_of_each_label_beside_its_truth(scenario):
     """Found on the page by the pixels of the whole image: at this size nothing is shrunk."""

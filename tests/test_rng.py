@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import miso_gen
 from miso_gen.geometry import Box
+from miso_gen.planes import Bits
 from miso_gen.rng import JUMP, NoiseField, Stream, bernoulli_threshold, bit_generator, block_number, normal_quantile
 
 PLACE = (2022, "gsp", "test", "0007", "disc")
@@ -219,7 +220,7 @@ def test_one_block_word_by_word(row: int, column: int) -> None:
     top, left = row * 512, column * 512
     field = NoiseField(*PLACE)
     grey = field.words16(Box(top, left, top + 3, left + 512))
-    fair = field.bits(Box(top, left, top + 3, left + 512))
+    fair = field.bits(Box(top, left, top + 3, left + 512)).unpack()
     for y in range(3):
         for x in range(512):
             pixel = y * 512 + x
@@ -253,10 +254,10 @@ def test_a_field_asked_in_any_order_by_several_threads() -> None:
 def test_whole_fields_are_their_definition() -> None:
     box = Box(0, 0, 1030, 700)
     field = NoiseField(*PLACE)
-    assert np.array_equal(field.bits(box), literal.bits(PLACE, 1030, 700))
+    assert np.array_equal(field.bits(box).unpack(), literal.bits(PLACE, 1030, 700))
     assert np.array_equal(field.words16(box), literal.words16(PLACE, 1030, 700))
     for p in (Fraction(1, 10), Fraction(9, 10), Fraction(1, 2), Fraction(0), Fraction(1), Fraction(1, 3)):
-        assert np.array_equal(field.bernoulli(float(p), box), literal.bernoulli(PLACE, p, 1030, 700))
+        assert np.array_equal(field.bernoulli(float(p), box).unpack(), literal.bernoulli(PLACE, p, 1030, 700))
 
 
 @pytest.fixture(scope="module")
@@ -273,23 +274,46 @@ def fields() -> dict[str, np.ndarray]:
 def test_any_box_is_the_crop(fields: dict[str, np.ndarray], box: Box) -> None:
     field = NoiseField(*PLACE)
     fair, grey, rare = field.bits(box), field.words16(box), field.bernoulli(0.1, box)
-    assert (fair.dtype, grey.dtype, rare.dtype) == (np.uint8, np.uint16, np.uint8)
-    assert np.array_equal(fair, fields["bits"][box.slices])
+    assert (fair.words.dtype, grey.dtype, rare.words.dtype) == (np.uint64, np.uint16, np.uint64)
+    assert fair.shape == grey.shape == rare.shape == box.shape
+    assert np.array_equal(fair.unpack(), fields["bits"][box.slices])
     assert np.array_equal(grey, fields["words16"][box.slices])
-    assert np.array_equal(rare, fields["words16"][box.slices] < 6554)
+    assert np.array_equal(rare.unpack(), fields["words16"][box.slices] < 6554)
+    for mask in (fair, rare):  # no bit past the last column
+        assert np.array_equal(Bits.pack(mask.unpack()).words, mask.words)
+
+
+@settings(max_examples=60, deadline=None)
+@given(boxes(), boxes(), st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+@example(Box(0, 0, 1100, 1100), Box(511, 511, 513, 513), 0.1)
+@example(Box(3, 65, 1000, 1000), Box(600, 700, 700, 701), 0.1)
+@example(Box(0, 0, 100, 100), Box(200, 200, 300, 300), 0.1)
+def test_a_part_of_a_box_is_the_crop(fields: dict[str, np.ndarray], box: Box, within: Box, p: float) -> None:
+    """What is asked for only ``within`` equals the whole there; the rest may be anything, but not past the last column."""
+    field = NoiseField(*PLACE)
+    part = box.intersection(within)
+    place = part.shifted(-box.top, -box.left).slices
+    grey, rare = field.words16(box, within), field.bernoulli(p, box, within)
+    assert grey.shape == rare.shape == box.shape
+    assert np.array_equal(Bits.pack(rare.unpack()).words, rare.words)
+    if part.empty:
+        return
+    assert np.array_equal(grey[place], fields["words16"][part.slices])
+    wanted = fields["bits"][part.slices] if p == 0.5 else fields["words16"][part.slices] < bernoulli_threshold(p)
+    assert np.array_equal(rare.unpack()[place], wanted)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9, 1 / 3])
 def test_shares_within_their_sampling_error(p: float) -> None:
     count = 1024 * 1024
-    share = NoiseField("share", 1).bernoulli(p, Box(0, 0, 1024, 1024)).mean()
+    share = NoiseField("share", 1).bernoulli(p, Box(0, 0, 1024, 1024)).unpack().mean()
     assert abs(share - p) < 5 * math.sqrt(p * (1 - p) / count) + 0.5 / 65536
 
 
 def test_fields_blocks_and_neighbours_are_independent() -> None:
     box = Box(0, 0, 512, 512)
-    one, two = (NoiseField("a", number).bits(box).astype(float) - 0.5 for number in (1, 2))
-    other = NoiseField("a", 1).bits(Box(0, 512, 512, 1024)).astype(float) - 0.5
+    one, two = (NoiseField("a", number).bits(box).unpack().astype(float) - 0.5 for number in (1, 2))
+    other = NoiseField("a", 1).bits(Box(0, 512, 512, 1024)).unpack().astype(float) - 0.5
     pairs = [(one, two), (one, other), (one[1:], one[:-1]), (one[:, 1:], one[:, :-1]), (one, one.T), (one, one[::-1])]
     for left, right in pairs:
         assert abs((left * right).sum() * 4) < 6 * math.sqrt(left.size)

@@ -65,7 +65,7 @@ class PixelType:
         return np.negative(mask.unpack().astype(word, copy=False))
 
     def planes(self, shape: tuple[int, int], values: Mapping[float, Bits]) -> Planes:
-        """Return a picture of few values in [0, 1], each with the pixels that have it; all others are 0."""
+        """Return a picture of few different values in [0, 1], each with the pixels that have it; all others are 0."""
         planes: dict[float, Bits] = {}
         for value, bits in values.items():
             level = self.flat(value).item()

@@ -187,12 +187,13 @@ class Tiled:
 
     def _wide(self, left: int, right: int) -> NDArray[np.uint8]:
         """Return the tile repeated over some columns of the image; kept for the boxes above and below."""
-        if (left, right) not in self._kept:
+        strip = self._kept.get((left, right))
+        if strip is None:
             if len(self._kept) >= _KEPT_STRIPS:
                 self._kept.clear()
             columns = (np.arange(left, right) + self.column) % self.tile.shape[1]
-            self._kept[left, right] = np.take(self.tile, columns, axis=1)
-        return self._kept[left, right]
+            strip = self._kept[left, right] = np.take(self.tile, columns, axis=1)
+        return strip
 
     def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
         """See :class:`Texture`."""

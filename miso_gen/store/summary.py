@@ -96,14 +96,15 @@ def image_planes_cells(image: Planes) -> ImageCells:
         sums += counts * np.uint64(whole)
         histogram[bin_] += int(counts.sum())
     histogram[0] += image.shape[0] * image.shape[1] - int(histogram.sum())
-    return ImageCells(sums, histogram, image.dtype == np.uint8 and set(image.planes) <= {255})
+    binary = image.dtype == np.uint8 and all(value == 255 or not bits.any() for value, bits in image.planes.items())
+    return ImageCells(sums, histogram, binary)
 
 
 def _level(value: float, dtype: np.dtype[Any]) -> tuple[int, int]:
     """Return the integer and the histogram bin of a pixel value."""
     if dtype.kind == "f":
-        exact = float(dtype.type(value))
-        return int(np.floor(min(max(exact, 0.0), 1.0) * FLOAT_SCALE + 0.5)), min(255, int(exact * 256))
+        exact = min(max(float(dtype.type(value)), 0.0), 1.0)
+        return int(np.floor(exact * FLOAT_SCALE + 0.5)), min(255, int(exact * 256))
     return int(value), int(value) >> (8 * (dtype.itemsize - 1))
 
 

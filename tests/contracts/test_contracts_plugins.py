@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from miso_gen.geometry import Box
+from miso_gen.planes import Planes
 from miso_gen.recipe import (
     BACKGROUNDS,
     DEFORMATIONS,
@@ -37,6 +38,7 @@ from miso_gen.scene.interfaces import (
     ShapeDeformation,
 )
 from miso_gen.scene.pixels import PixelType
+from miso_gen.scene.textures import array_of
 
 FAMILIES = {
     "scenario": SCENARIOS,
@@ -245,8 +247,10 @@ def test_backgrounds_paint_any_box(name: str, dtype: str) -> None:
             box: Box, shown: PaintedBackground = background, pixels: PixelType = pixels, noise: NoiseField = noise
         ) -> np.ndarray:
             found = shown.paint(box, pixels, noise)
+            assert isinstance(found, Planes) == shown.few_valued
             assert found.dtype == np.dtype(pixels.dtype)
-            return np.broadcast_to(found, (*found.shape[:-2], *box.shape))
+            assert found.shape[-2:] == box.shape
+            return array_of(found)
 
         full = painted(Box(0, 0, *shape))
         if dtype == "float32":
@@ -308,12 +312,13 @@ def test_deformations_yield_silhouettes_of_the_canvas(name: str) -> None:
         before = [ring.copy() for ring in rings]
         shape = deformation.deform(rings, height, width)
         assert all(np.array_equal(a, b) for a, b in zip(before, rings, strict=True))
-        full = shape.mask(Box(0, 0, height, width))
-        if full is None:  # the example's translation is one of 3,072 px
+        mask = shape.mask(Box(0, 0, height, width))
+        if mask is None:  # the example's translation is one of 3,072 px
             assert shape.area == 0
             continue
+        full = mask.unpack()
         assert full.shape == (height, width)
         assert full.sum() == shape.area
         for box in Box(0, 0, height, width).tiles(41, 53):
             crop = shape.mask(box)
-            assert np.array_equal(np.zeros(box.shape) if crop is None else crop, full[box.slices])
+            assert np.array_equal(np.zeros(box.shape) if crop is None else crop.unpack(), full[box.slices])

@@ -12,9 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from miso_gen.geometry import Box
+from miso_gen.planes import Planes
 from miso_gen.recipe import SCENARIOS, ImagePlan
-from miso_gen.render import Rendered, render_box
+from miso_gen.render import Rendered, render_box, send
 from miso_gen.scene import Scene, make_scene
+from miso_gen.scene.textures import array_of
 
 HEIGHT, WIDTH = 530, 610  # over the borders of the noise blocks at 512, and not square
 NAMES = SCENARIOS.names()
@@ -128,6 +130,64 @@ def test_rendering_leaves_the_scene_as_it_was() -> None:
         if once.instances is not None:
             once.instances[...] = 7
         same(render_box(scene, scene.box), full, scene.box)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("name", NAMES)
+def test_few_valued_scenes_are_those_that_are_rendered_a_bit_a_pixel(name: str, dtype: str) -> None:
+    """In one channel: on every box the image is of few values, and the object ids are, if there are any. Else on some box not."""
+    shape = (140, 150)
+    fields: list[dict[str, Any]] = [{}, {"background": {"type": "constant", "value": 0.3}}]
+    fields += [{"truth": "contour", "contour_px": 7}] if name == "md" else []
+    for extra in fields:
+        for plan in literal.plans_of(literal.small(name, shape, **extra), shape, dtype=dtype).values():
+            scene = make_scene(plan)
+            parts = [render_box(scene, box) for box in [scene.box, *scene.box.tiles(37, 64)]]
+            few = all(isinstance(part.painted, Planes) and not isinstance(part.labels, np.ndarray) for part in parts)
+            assert scene.few_valued == few, plan.id
+            if not few:  # what holds for some box holds for the whole
+                assert isinstance(parts[0].painted, np.ndarray) or isinstance(parts[0].labels, np.ndarray), plan.id
+            for part in parts:
+                assert isinstance(part.levels, Planes)
+                assert isinstance(part.labels, Planes | np.ndarray | None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scenes_of_three_channels_are_not_few_valued(name: str) -> None:
+    for plan in literal.plans_of(literal.small(name, (90, 90)), (90, 90), channels=3).values():
+        assert not make_scene(plan).few_valued
+
+
+class Heard:
+    """A writer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Box, Any, Any, Any]] = []
+
+    def write(self, box: Box, image: Any, truth: Any, instances: Any = None) -> None:
+        self.told.append((box, image, truth, instances))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_sent_to_a_writer_is_what_is_rendered(name: str, channels: int) -> None:
+    """Bits where there are bits, in one channel; of three channels always the array, which is what a writer takes."""
+    shape = (140, 150)
+    for plan in literal.plans_of(literal.small(name, shape), shape, channels=channels).values():
+        scene, writer = make_scene(plan), Heard()
+        for box in (scene.box, Box(30, 41, 100, 143)):
+            send(scene, box, writer)
+            full = render_box(scene, box)
+            (place, image, truth, instances) = writer.told.pop()
+            assert place == box
+            assert isinstance(image, Planes) == (channels == 1 and isinstance(full.painted, Planes))
+            assert isinstance(image, Planes) or image.shape == (channels, *box.shape)
+            assert np.array_equal(array_of(image) if channels == 3 else array_of(image).reshape(1, *box.shape), full.image)
+            assert np.array_equal(array_of(truth), full.truth)
+            assert (instances is None) == (full.instances is None)
+            if instances is not None:
+                assert instances.dtype == scene.instances
+                assert np.array_equal(array_of(instances), full.instances)
 
 
 @pytest.mark.full

@@ -77,7 +77,7 @@ def md(plan: ImagePlan) -> Expected:
         spec = plan.spec["deformations"][plan.settings["deformation"]]
         rings = [np.array(ring) for ring in literal.outline("canary", f.height, f.width)]
         shape = DEFORMATIONS.get(spec["type"]).from_spec(spec).deform(rings, f.height, f.width)  # type: ignore[attr-defined]
-        M = shape.mask(Box(0, 0, f.height, f.width)).astype(float)  # tests/scene judges it
+        M = shape.mask(Box(0, 0, f.height, f.width)).unpack().astype(float)  # tests/scene judges it
     truth = 2 * M
     if plan.spec["truth"] == "contour":
         reach = range(-plan.spec["contour_px"], plan.spec["contour_px"] + 1)

@@ -35,7 +35,8 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "gsp: window larger than the canvas": (
         {"type": "gsp", "radius_px": 10, "window_px": 300},
-        r"window_px must be at most 128 on a 256 x 256 canvas with centre \[0\.25, 0\.75\], got 300\. Use a smaller window, a narrower centre",
+        r"window_px must be at most 128 on a 256 x 256 canvas with centre \[0\.25, 0\.75\], got 300\. "
+        r"Use a smaller window, a narrower centre",
     ),
     "gsp: window that reaches beyond the canvas from the lower end": (
         {"type": "gsp", "radius_px": 10, "window_px": 40, "centre": [0.01, 0.5]},
@@ -66,11 +67,11 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "fm: too few tiles": (
         {"type": "fm", "line_px": 10, "pad_px": 4, "corner_px": 4, "tiles": 5},
-        r"tiles must be at least shrink \(10\) so that the tiles cover the image, got 5\.",
+        r"tiles must be at least shrink \(10\) to cover the image, got 5\. Use more tiles, or a smaller shrink\.$",
     ),
     "fm: too few busy tiles": (
         {"type": "fm", "tiles_busy": 9, "corner_px": 200},
-        r"tiles_busy must be at least shrink \(10\) so that the tiles cover the image, got 9\.",
+        r"tiles_busy must be at least shrink \(10\) to cover the image, got 9\. Use more tiles, or a smaller shrink\.$",
     ),
     "fm: no line long enough": (
         {"type": "fm", "corner_px": 4},

@@ -20,8 +20,10 @@ from miso_gen.scene.regions import Silhouette
 def picture(shape: Silhouette, height: int, width: int) -> np.ndarray:
     mask = shape.mask(Box(0, 0, height, width))
     assert mask is not None
-    assert mask.dtype == np.uint8
-    return mask
+    assert mask.shape == (height, width)
+    found = mask.unpack()
+    assert found.dtype == np.uint8
+    return found
 
 
 def plain(name: str, height: int, width: int) -> np.ndarray:

@@ -27,7 +27,7 @@ def test_held_and_released(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
         with pytest.raises(OutputError, match=f"got a build by process {os.getpid()} on {socket.gethostname()}"):
             BuildLock(open_target(tmp_path)).__enter__()
-    assert os.listdir(tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 def test_a_beat_renews_the_lock(tmp_path):
@@ -60,7 +60,7 @@ def test_taken_over(tmp_path, gone):
             os.utime(tmp_path / LOCK, (0, 0))
     with BuildLock(open_target(tmp_path)) as lock:
         lock.beat()
-    assert os.listdir(tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("host", [socket.gethostname(), "elsewhere"])
@@ -86,7 +86,7 @@ def test_only_the_judged_lock_is_removed(tmp_path):
     lock._holder = {"token": "mine"}
     lock._remove(b"what it said before")
     assert json.loads((tmp_path / LOCK).read_text())["token"] == "other"
-    assert os.listdir(tmp_path) == [LOCK]
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
 def test_running():

@@ -220,7 +220,7 @@ def test_the_same_image_is_kept(kit, tmp_path):
     before = (tmp_path / PATH).stat().st_ino
     kit.write(target, PATH, planes, kit.layout_of(planes))
     assert (tmp_path / PATH).stat().st_ino == before
-    assert os.listdir(tmp_path / "images.zarr/gsp/test") == ["0007"]
+    assert [path.name for path in (tmp_path / "images.zarr/gsp/test").iterdir()] == ["0007"]
 
 
 @pytest.mark.parametrize("damage", ["other pixels", "no group", "no shard", "empty folder", "a file"])
@@ -262,7 +262,7 @@ def test_another_attempt_is_faster(kit, tmp_path, monkeypatch, other_seed):
     record = kit.write(open_target(tmp_path), PATH, planes, kit.layout_of(planes))
     assert read_record(open_target(tmp_path), PATH) == record
     assert validate_image(tmp_path / PATH) == []
-    assert os.listdir(tmp_path / "images.zarr/gsp/test") == ["0007"]
+    assert [path.name for path in (tmp_path / "images.zarr/gsp/test").iterdir()] == ["0007"]
 
 
 def test_an_image_that_others_keep_changing(kit, tmp_path, monkeypatch):
@@ -274,7 +274,7 @@ def test_an_image_that_others_keep_changing(kit, tmp_path, monkeypatch):
     monkeypatch.setattr(LocalTarget, "rename", always)
     with pytest.raises(OutputError, match="must be written by one build"):
         kit.write(target, PATH, planes, kit.layout_of(planes))
-    assert os.listdir(tmp_path / "images.zarr/gsp/test") == []
+    assert [path.name for path in (tmp_path / "images.zarr/gsp/test").iterdir()] == []
 
 
 def test_a_failed_attempt_leaves_nothing(kit, tmp_path, monkeypatch):
@@ -288,7 +288,7 @@ def test_a_failed_attempt_leaves_nothing(kit, tmp_path, monkeypatch):
         with pytest.raises(SpaceError, match="must fit on its disk"):
             kit.write(target, PATH, planes, kit.layout_of(planes))
     assert kit.contents(tmp_path) == {}
-    assert os.listdir(tmp_path / "images.zarr/gsp/test") == []
+    assert [path.name for path in (tmp_path / "images.zarr/gsp/test").iterdir()] == []
 
 
 def test_a_place_that_cannot_be_written(kit, tmp_path):
