@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 #: What is timed under which name; a name's time excludes that of the names called within it.
 STAGES = {
     "scene": ("miso_gen.work.make_scene",),
-    "render": ("miso_gen.work.render_box",),
-    "summary": ("miso_gen.store.area.image_cells", "miso_gen.store.area.truth_cells"),
+    "render": ("miso_gen.work.send",),
+    "summary": (
+        "miso_gen.store.area.image_cells",
+        "miso_gen.store.area.truth_cells",
+        "miso_gen.store.area.image_planes_cells",
+        "miso_gen.store.area.truth_planes_cells",
+    ),
     "digest": ("miso_gen.store.area.block_digest", "miso_gen.store.area.constant_digest"),
     "encode": (
         "miso_gen.store.shards.encode_chunk",

@@ -1,25 +1,21 @@
-"""Recipe -> store, over Dask. The only file that talks to Dask.
+"""Recipe -> store.
 
-Images are planned, cut into pieces (see ``work``), and the pieces are handed to processes through a bounded window. No pixels
-travel. An image that is there is kept, so that a build that was stopped in any way goes on where it was.
+Images are planned, cut into pieces (see ``work``), and the pieces are handed to processes (see ``engines``) through a bounded
+window. No pixels travel. An image that is there is kept, so that a build that was stopped in any way goes on where it was.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import signal
 import threading
 from collections import deque
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from miso_gen.engines import Engine, choose_engine
 from miso_gen.errors import (
-    BuildError,
     ClusterError,
     CorruptStoreError,
     InputError,
@@ -36,23 +32,23 @@ from miso_gen.store import (
     collect_records,
     create_root,
     finish_root,
+    finished_record,
+    image_path,
     list_images,
     open_target,
     read_root,
     sweep,
 )
-from miso_gen.work import Piece, Site, UnforeseenError, carry_out_all, fingerprint, require_fingerprint, stages
+from miso_gen.work import Piece, Site, UnforeseenError, fingerprint, stages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Self
 
     from miso_gen.recipe import ImagePlan
     from miso_gen.store import Target
 
 _BEAT_S = 10.0
-_CONNECT_S = 20
-_SMALL_PIXELS = 500_000_000  # what one process renders in the time that a cluster takes to start
 _BATCH = 32  # pieces in a task, at most
 _BATCH_PIXELS = 24_000_000  # a task's pixels, about; a tenth of a second of work against some milliseconds of the cluster's
 
@@ -162,14 +158,15 @@ def build(
     watcher = watcher or _Silent()
     _require_place(target, recipe)
     with BuildLock(target) as lock:
-        kept = _require_place(target, recipe) & set(pieces)
+        _require_place(target, recipe)
         sweep(target)
+        kept = _finished(target, site, plans)
         watcher.start(plans, kept)
         todo = [plan for plan in plans if plan.id not in kept]
         if not todo and _is_complete(target):
             return BuildResult(str(location), read_root(target).root_digest, len(plans), 0, len(kept), (), monotonic() - begin, 0)
         root = StoreRoot(recipe.name, recipe.version, recipe.to_dict(), recipe.digest, generator=fingerprint())
-        with _Heartbeat(lock) as heart, _engine(workers, scheduler, site, todo) as engine:
+        with _Heartbeat(lock) as heart, choose_engine(workers, scheduler, site, todo) as engine:
             root = create_root(target, root, pieces)
             run = _Run(engine, site, {plan.id: pieces[plan.id] for plan in todo}, retries, watcher, heart)
             run.work()
@@ -197,8 +194,8 @@ def _check_numbers(workers: int | None, tile: int, retries: int) -> None:
         raise InputError(f"retries must be at least 0, got {retries}.")
 
 
-def _require_place(target: Target, recipe: Recipe) -> set[str]:
-    """Return the ids of the images that are there.
+def _require_place(target: Target, recipe: Recipe) -> None:
+    """Raise OutputError unless the place is empty or holds a store of this recipe.
 
     Raises:
         OutputError: The place holds another recipe's store, or something that is no store.
@@ -207,12 +204,12 @@ def _require_place(target: Target, recipe: Recipe) -> set[str]:
     if "://" not in where and Path(where).is_file():
         raise OutputError(f"output must be a folder, got the file {where}. Choose another place with -o.")
     if not [name for name in target.list("") if not name.startswith("build.lock")]:
-        return set()
+        return
     try:
         root = read_root(target)
     except StoreError as error:
         if target.exists("images.zarr") and not target.exists("index.parquet") and not target.exists("images.zarr/zarr.json"):
-            return set()  # an earlier build was stopped before its first file
+            return  # an earlier build was stopped before its first file
         got = "a damaged store" if isinstance(error, CorruptStoreError) else "something else"
         raise OutputError(
             f"output {where} must be new or a store of this recipe, got {got}. Choose another place with -o, or remove it first."
@@ -222,7 +219,17 @@ def _require_place(target: Target, recipe: Recipe) -> set[str]:
             f"output {where} must be a store of {recipe.name} {recipe.version} (digest {recipe.digest[:12]}), got one of "
             f"{root.name} {root.version} (digest {root.recipe_digest[:12]}). Choose another place with -o, or remove it first."
         )
-    return set(list_images(target))
+
+
+def _finished(target: Target, site: Site, plans: Sequence[ImagePlan]) -> set[str]:
+    """Return the ids of the images that are there with all their files, in the layout that is asked for."""
+    there = set(list_images(target))
+    return {
+        plan.id
+        for plan in plans
+        if plan.id in there
+        and finished_record(target, image_path(plan.id), site.layout(plan), {"id": plan.id, "morphology": plan.morphology})
+    }
 
 
 def _is_complete(target: Target) -> bool:
@@ -234,26 +241,11 @@ def _is_complete(target: Target) -> bool:
         return False
 
 
-Outcomes = list[tuple[Piece, BaseException | None]]
-
-
-class _Engine(Protocol):
-    """Whoever carries out pieces."""
-
-    window: int  #: how many batches it wants at a time
-
-    def submit(self, batch: list[Piece]) -> None:
-        """Take a batch of pieces."""
-
-    def result(self) -> Outcomes:
-        """Wait for the next batch; return what each of its pieces raised, None where it is done."""
-
-
 @dataclass
 class _Run:
     """The state of one build."""
 
-    engine: _Engine
+    engine: Engine
     site: Site
     stages: dict[str, deque[list[Piece]]]
     retries: int
@@ -326,161 +318,6 @@ class _Run:
             self.failures.append(Failure(piece.plan.id, reason))
             self.watcher.failed(piece.plan, reason)
         return []
-
-
-class _Here:
-    """Carries out pieces in this process."""
-
-    window = 1
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._queue: deque[list[Piece]] = deque()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def submit(self, batch: list[Piece]) -> None:
-        self._queue.append(batch)
-
-    def result(self) -> Outcomes:
-        batch = self._queue.popleft()
-        return list(zip(batch, carry_out_all(batch, self._site), strict=True))
-
-
-class _Dask:
-    """Carries out pieces on a Dask cluster: a new local one, or a running one."""
-
-    def __init__(self, site: Site, *, workers: int | None = None, scheduler: str | None = None) -> None:
-        self._site, self._workers, self._scheduler = site, workers, scheduler
-        self._batches: dict[str, list[Piece]] = {}
-        self._count = 0
-        self._open = ExitStack()
-        self.window = 2
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._open.close()
-            raise
-        return self
-
-    def _start(self) -> None:
-        import dask
-        from distributed import Client, LocalCluster, as_completed
-
-        self._open.enter_context(_quiet("distributed", "distributed.client"))
-        with dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_S}s"}):
-            if self._scheduler is None:
-                with _ignored_interrupts():
-                    cluster = LocalCluster(
-                        n_workers=self._workers,
-                        threads_per_worker=1,
-                        processes=True,
-                        dashboard_address="127.0.0.1:0",  # None takes port 8787, which a second build would find in use
-                        silence_logs=50,
-                    )
-                self._open.callback(cluster.close)
-                self._client = Client(cluster)
-            else:
-                self._client = self._connect()
-            self._open.callback(self._client.close)
-        workers = self._require_same_versions()
-        self.window = 2 * max(workers, 1)
-        self._futures = as_completed()
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def _connect(self) -> Any:
-        from distributed import Client
-
-        address = str(self._scheduler)
-        try:
-            # Dask itself would wait for a file that is not there.
-            found = json.loads(Path(address).read_text("utf-8"))["address"] if address.endswith(".json") else address
-            return Client(str(found), timeout=_CONNECT_S)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ClusterError(
-                f"scheduler must be the address of a running Dask scheduler, got {address!r} ({type(error).__name__}). "
-                "Start one with `dask scheduler`, or leave --scheduler out."
-            ) from error
-
-    def _require_same_versions(self) -> int:
-        """Return the number of worker threads, after the versions of all workers were compared with ours."""
-        try:
-            self._client.wait_for_workers(1, timeout=_CONNECT_S)
-            self._client.run(require_fingerprint, self._site.fingerprint)
-        except TimeoutError as error:
-            raise ClusterError(
-                f"scheduler {self._scheduler} must have workers, got none in {_CONNECT_S} s. Start some with `dask worker`."
-            ) from error
-        except ModuleNotFoundError as error:
-            raise ClusterError(f"workers must have miso-gen installed, got: {error}. Install the same environment.") from error
-        return sum(self._client.nthreads().values())
-
-    def submit(self, batch: list[Piece]) -> None:
-        key = f"miso-gen-{id(self)}-{self._count}-{batch[0].key}"
-        self._count += 1
-        self._batches[key] = batch
-        # The site goes with every batch: scattered, it would be lost with the workers that were there first.
-        self._futures.add(self._client.submit(carry_out_all, batch, self._site, key=key, pure=False))
-
-    def result(self) -> Outcomes:
-        from distributed import CancelledError, KilledWorker
-
-        future = next(self._futures)
-        batch = self._batches.pop(future.key)
-        try:
-            return list(zip(batch, future.result(), strict=True))
-        except CancelledError as error:
-            raise BuildError(
-                "the Dask scheduler dropped the build. What is finished stays: run the same command to go on."
-            ) from error
-        except KilledWorker:
-            # One piece of a batch is to blame; tried again alone, it will be known.
-            kind = UnforeseenError if len(batch) > 1 else BuildError
-            died = kind("its worker died again and again, perhaps for lack of memory. Try fewer workers.")
-            return [(piece, died) for piece in batch]
-        except Exception as error:
-            return [(piece, error) for piece in batch]
-
-
-def _engine(workers: int | None, scheduler: str | None, site: Site, plans: Sequence[ImagePlan]) -> _Here | _Dask:
-    pixels = sum(plan.canvas.height * plan.canvas.width for plan in plans)
-    small = not plans or (workers is None and pixels < _SMALL_PIXELS)
-    if scheduler == "sync" or (scheduler is None and (workers == 1 or small)):
-        return _Here(site)
-    return _Dask(site, workers=workers, scheduler=scheduler)
-
-
-@contextmanager
-def _quiet(*loggers: str) -> Iterator[None]:
-    """Keep Dask from printing what is said in our own words."""
-    levels = {name: logging.getLogger(name).level for name in loggers}
-    for name in loggers:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Let processes that are started here ignore Ctrl-C, which a terminal sends to all: this process stops them in good order."""
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Heartbeat:

@@ -87,3 +87,9 @@ class Registry(Generic[T]):
         except BaseException:
             self._discovered = False  # so that the next call says what is wrong again
             raise
+
+
+def plugin_packages() -> list[str]:
+    """Return the names of the installed packages that bring plug-ins through entry points, sorted."""
+    points = (point for group in entry_points().groups if group.startswith("miso_gen.") for point in entry_points(group=group))
+    return sorted({point.dist.name for point in points if point.dist is not None})

@@ -16,6 +16,7 @@ import numpy as np
 
 from miso_gen.errors import ClusterError, MisoGenError
 from miso_gen.recipe.plugins import SCENARIOS
+from miso_gen.registry import plugin_packages
 from miso_gen.render import send
 from miso_gen.scene import make_scene
 from miso_gen.store import ImageLayout, ImageWriter, ObjectTable, ShardedImage, image_path
@@ -217,6 +218,8 @@ def _versions() -> Iterator[tuple[str, str]]:
     yield "python", f"{sys.version_info.major}.{sys.version_info.minor}"
     for name in ("miso-gen", *_DECIDING):
         yield name, version(name)
+    for room in plugin_packages():
+        yield f"plug-in {room}", version(room)
 
 
 def require_fingerprint(expected: Mapping[str, str]) -> None:

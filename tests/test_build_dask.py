@@ -25,7 +25,8 @@ from miso_gen.errors import BuildError, ClusterError
 from miso_gen.recipe import load_recipe, plan_images
 from miso_gen.store import open_dataset, open_target
 
-ENGINE = import_module("miso_gen.build")
+BUILD = import_module("miso_gen.build")
+ENGINE = import_module("miso_gen.engines")
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,8 @@ def test_two_builds_do_not_meet(tmp_path):
 
 
 def test_workers_of_other_versions_are_refused(tmp_path, monkeypatch):
-    fingerprint = ENGINE.fingerprint()
-    monkeypatch.setattr(ENGINE, "fingerprint", lambda: {**fingerprint, "miso-gen": "99.0"})
+    fingerprint = BUILD.fingerprint()
+    monkeypatch.setattr(BUILD, "fingerprint", lambda: {**fingerprint, "miso-gen": "99.0"})
     children = set(psutil.Process().children(recursive=True))
     with pytest.raises(ClusterError, match=r"workers must run the same versions as the build, got miso-gen .* instead of 99\.0"):
         build(small(), tmp_path / "out", workers=2)
@@ -137,7 +138,7 @@ def test_an_image_that_kills_workers_takes_no_other_with_it():
     plans = plan_images(load_recipe(building.SLOW))
     site = work.Site(open_target("nowhere"), "", {})
     stages = {plan.id: deque(work.stages(plan, site)) for plan in plans}
-    run = ENGINE._Run(Fragile(), site, stages, 2, ENGINE._Silent(), SimpleNamespace(check=lambda: None))
+    run = BUILD._Run(Fragile(), site, stages, 2, BUILD._Silent(), SimpleNamespace(check=lambda: None))
     run.work()
     assert [failure.image_id for failure in run.failures] == ["evp/test/0009"]
     assert run.pixels == (building.SLOW_IMAGES - 1) * 1024**2
@@ -146,18 +147,18 @@ def test_an_image_that_kills_workers_takes_no_other_with_it():
 @pytest.mark.parametrize(
     ("workers", "scheduler", "pixels", "expected"),
     [
-        (None, None, 10**12, "_Here"),  # small: a cluster would take longer to start than the work
-        (None, None, 0, "_Dask"),
-        (1, None, 0, "_Here"),
-        (2, None, 10**12, "_Dask"),
-        (2, "sync", 0, "_Here"),
-        (None, "tcp://127.0.0.1:1", 10**12, "_Dask"),
-        (1, "tcp://127.0.0.1:1", 10**12, "_Dask"),
+        (None, None, 10**12, "Here"),  # small: a cluster would take longer to start than the work
+        (None, None, 0, "DaskCluster"),
+        (1, None, 0, "Here"),
+        (2, None, 10**12, "DaskCluster"),
+        (2, "sync", 0, "Here"),
+        (None, "tcp://127.0.0.1:1", 10**12, "DaskCluster"),
+        (1, "tcp://127.0.0.1:1", 10**12, "DaskCluster"),
     ],
 )
 def test_who_works(monkeypatch, workers, scheduler, pixels, expected):
     monkeypatch.setattr(ENGINE, "_SMALL_PIXELS", pixels)
-    engine = ENGINE._engine(workers, scheduler, None, plan_images(small(scenarios=["evp"])))
+    engine = ENGINE.choose_engine(workers, scheduler, None, plan_images(small(scenarios=["evp"])))
     assert type(engine).__name__ == expected
 
 
@@ -339,13 +340,14 @@ def test_all_workers_are_replaced(tmp_path, whole, cluster):
 
 
 def test_the_scheduler_is_killed_in_the_middle(tmp_path, whole, cluster, capfd):
-    cluster["worker"]()
+    worker = cluster["worker"]()
     cluster["connected"](1)
     recipe, folder = load_recipe(building.SLOW), tmp_path / "out"
     with pytest.raises(BuildError, match=r"the Dask scheduler dropped the build\. What is finished stays"):
         build(recipe, folder, scheduler=cluster["address"](), watcher=AtImage(10, cluster["scheduler"].kill))
     assert "Traceback" not in capfd.readouterr().err
     assert not looks_whole(folder)
+    wait_for(lambda: worker.poll() is not None, "the end of a worker without a scheduler")
     result = build(recipe, folder, workers=1)
     assert result.kept >= 10
     assert_equal_trees(folder, whole["slow"][0])

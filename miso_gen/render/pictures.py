@@ -108,8 +108,10 @@ def contact_sheet(heading: str, rows: Sequence[Row], side: int) -> Image.Image:
     gap, line = 10, 15
     plain, strong, large = _font(13), _font(16), _font(20)
     columns = max(len(row.cells) for row in rows)
+    captions = (plain.getlength(f"{cell.caption} {cell.note}") for row in rows for cell in row.cells)
+    block = max(2 * side + 2, int(max(captions)) + 8)
     texts = [strong.getlength(row.title) + 8 + plain.getlength(row.note) for row in rows]
-    width = int(max(columns * (2 * side + 2 + gap), _legend_width(plain), *texts)) + 2 * gap
+    width = int(max(columns * (block + gap), _legend_width(plain), *texts)) + 2 * gap
     heights = [max(cell.shrunk.image.shape[0] for cell in row.cells) + 4 * line + gap for row in rows]
     page = Image.new("RGB", (width, 4 * line + sum(heights) + 2 * line), _PAPER)
     draw = ImageDraw.Draw(page)
@@ -125,7 +127,7 @@ def contact_sheet(heading: str, rows: Sequence[Row], side: int) -> Image.Image:
             below = top + height - 2 * line - gap
             draw.text((left, below), cell.caption, _INK, plain)
             draw.text((left + 6 + plain.getlength(cell.caption), below), cell.note, _FAINT, plain)
-            left += 2 * side + 2 + gap
+            left += block + gap
         top += height
     _legend(draw, (gap, top), plain)
     return page

@@ -15,6 +15,8 @@ from miso_gen.store.target import attempt_id, write_errors
 if TYPE_CHECKING:
     from miso_gen.store.target import RangeSource
 
+_REMOVALS = 20  # tries at a folder that somebody else still fills
+
 
 class LocalTarget:
     """A folder on this machine or on a mounted disk."""
@@ -78,7 +80,7 @@ class LocalTarget:
         name = Path(self.describe(path))
         with write_errors(str(name)):
             if name.is_dir() and not name.is_symlink():
-                shutil.rmtree(name, ignore_errors=False)
+                _remove_folder(name)
             else:
                 name.unlink(missing_ok=True)
 
@@ -133,6 +135,21 @@ def _write_file(name: str, data: bytes) -> None:
             rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
+
+
+def _remove_folder(name: Path) -> None:
+    """Remove a folder into which a process that has lost its build may still write."""
+    for attempt in range(_REMOVALS):
+        try:
+            shutil.rmtree(name)
+        except FileNotFoundError:
+            if not name.exists():
+                return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or attempt == _REMOVALS - 1:
+                raise
+        else:
+            return
 
 
 def _make_folder(name: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from miso_gen.errors import MissingExtraError, OutputError
+from miso_gen.errors import MisoGenError, MissingExtraError, OutputError, StoreError
 from miso_gen.store.target import write_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from miso_gen.store.target import RangeSource
 
@@ -51,6 +51,18 @@ class UrlTarget:
         self._fs, self._root, self._pid = fs, root.rstrip("/"), os.getpid()
         return fs
 
+    def _ask(self, what: Callable[[Any], Any]) -> Any:
+        """Return what the file system answers; what its client library raises of its own becomes a StoreError."""
+        try:
+            return what(self._connect())
+        except (OSError, MisoGenError):
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"{self.url} must be reachable, got {type(error).__name__}: {error}. "
+                "Check its address, the network and your credentials."
+            ) from error
+
     def _name(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
 
@@ -60,7 +72,7 @@ class UrlTarget:
 
     def read(self, path: str) -> bytes:
         """Return the bytes of an object."""
-        data: bytes = self._connect().cat_file(self._name(path))
+        data: bytes = self._ask(lambda fs: fs.cat_file(self._name(path)))
         return data
 
     def open(self, path: str) -> RangeSource:
@@ -72,49 +84,45 @@ class UrlTarget:
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
         """Return a piece of an object."""
-        data: bytes = self._connect().cat_file(self._name(path), start=start, end=start + length)
+        data: bytes = self._ask(lambda fs: fs.cat_file(self._name(path), start=start, end=start + length))
         return data
 
     def write(self, path: str, data: bytes, *, atomic: bool = True) -> None:
         """Write an object, whole or not at all."""
         with write_errors(self.describe(path)):
             try:
-                self._connect().pipe_file(self._name(path), bytes(data))
+                self._ask(lambda fs: fs.pipe_file(self._name(path), bytes(data)))
             except FileNotFoundError as error:
                 raise OutputError(f"{self.url} must be in a bucket that exists, got {error}. Create the bucket.") from error
 
     def exists(self, path: str) -> bool:
         """Whether there is an object or a prefix of objects."""
-        fs = self._connect()
-        fs.invalidate_cache()
-        return bool(fs.exists(self._name(path)))
+        self._connect().invalidate_cache()
+        return bool(self._ask(lambda fs: fs.exists(self._name(path))))
 
     def size(self, path: str) -> int | None:
         """Return the bytes of an object, None where there is none."""
-        fs = self._connect()
-        fs.invalidate_cache()
+        self._connect().invalidate_cache()
         try:
-            info = fs.info(self._name(path))
+            info = self._ask(lambda fs: fs.info(self._name(path)))
         except FileNotFoundError:
             return None
         return int(info["size"]) if info["type"] == "file" else None
 
     def list(self, path: str) -> list[str]:
         """Return the sorted names directly below a prefix; none where there are none."""
-        fs = self._connect()
-        fs.invalidate_cache()
+        self._connect().invalidate_cache()
         try:
-            entries = fs.ls(self._name(path), detail=False)
+            entries = self._ask(lambda fs: fs.ls(self._name(path), detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted({str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries} - {""})
 
     def remove(self, path: str) -> None:
         """Remove an object or all below a prefix."""
-        fs = self._connect()
         with write_errors(self.describe(path)):
             if self.exists(path):
-                fs.rm(self._name(path), recursive=True)
+                self._ask(lambda fs: fs.rm(self._name(path), recursive=True))
 
     def rename(self, source: str, destination: str) -> None:
         """Object stores can't."""
