@@ -92,4 +92,4 @@ class Registry(Generic[T]):
 def plugin_packages() -> list[str]:
     """Return the names of the installed packages that bring plug-ins through entry points, sorted."""
     points = (point for group in entry_points().groups if group.startswith("miso_gen.") for point in entry_points(group=group))
-    return sorted({point.dist.name for point in points if point.dist is not None})
+    return sorted({point.dist.name for point in points if point.dist is not None and point.dist.name})

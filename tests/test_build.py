@@ -543,8 +543,8 @@ def s3():
         for name, value in variables.items():
             patch.setenv(name, value)
         s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("bucket")
-        yield "s3://bucket"
+        s3fs.S3FileSystem().mkdir("builds")
+        yield "s3://builds"
         s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
 
