@@ -101,6 +101,14 @@ class Bits:
         bits = np.unpackbits(words.reshape(-1).view(np.uint8), bitorder="little")
         return bits.reshape(self.shape[0], words.shape[1] * 64)[:, : self.width]
 
+    def blocks(self, side: int) -> NDArray[np.uint64]:
+        """Return the words of whole blocks, row-major, shape (number of blocks, side, side / 64).
+
+        Height and width must be multiples of ``side``, and ``side`` of 64.
+        """
+        down, across, words = self.shape[0] // side, self.width // side, side // 64
+        return self.words.reshape(down, side, across, words).swapaxes(1, 2).reshape(down * across, side, words)
+
     def crop(self, rows: slice, columns: slice) -> Bits:
         """Return a part; cheap where it starts at a multiple of 64 columns. Slices have both ends."""
         if columns.start % 64:
@@ -141,10 +149,33 @@ class Planes:
         """Return the picture as (h, w) array."""
         out: NDArray[Any] | None = None
         for value, bits in self.planes.items():
-            part: NDArray[Any] = bits.unpack()
-            if self.dtype == np.uint8 and value == 255:
-                part = np.negative(part)
-            elif self.dtype != np.uint8 or value != 1:
-                part = part.astype(self.dtype, copy=False) * self.dtype.type(value)
-            out = part if out is None else np.add(out, part, out=out if out.flags.writeable else None)
+            part = self._valued(bits.unpack(), value)
+            out = part if out is None else np.add(out, part, out=out)
         return np.zeros(self.shape, self.dtype) if out is None else out
+
+    def expand_blocks(self, side: int, chosen: list[int]) -> NDArray[Any]:
+        """Return some whole blocks, each contiguous, shape (number chosen, side, side); see :meth:`Bits.blocks`.
+
+        Args:
+            side: Side of the blocks.
+            chosen: Their row-major numbers.
+        """
+        out: NDArray[Any] | None = None
+        for value, bits in self.planes.items():
+            words = bits.blocks(side)[chosen].astype("<u8", copy=False)
+            if not words.any():
+                continue
+            part = np.unpackbits(words.reshape(-1).view(np.uint8), bitorder="little").reshape(len(chosen), side, side)
+            part = self._valued(part, value)
+            out = part if out is None else np.add(out, part, out=out)
+        return np.zeros((len(chosen), side, side), self.dtype) if out is None else out
+
+    def _valued(self, mask: NDArray[np.uint8], value: float) -> NDArray[Any]:
+        """Return a 0 / 1 mask times a value, in the picture's type; the mask may be changed."""
+        if self.dtype == np.uint8 and value == 255:
+            return np.negative(mask, out=mask)
+        if self.dtype == np.uint8 and value == 1:
+            return mask
+        part: NDArray[Any] = mask.astype(self.dtype, copy=False)
+        part *= self.dtype.type(value)
+        return part

@@ -201,6 +201,7 @@ class AreaEncoder:
         sure = constants is not None and name != "instances"  # then a block without a constant is not all zero
         first_row, first_col = (self.area.top + box.top) // BLOCK, (self.area.left + box.left) // BLOCK
         chunk_row, chunk_col = box.top // BLOCK, box.left // BLOCK
+        expanded = _expanded(plane, constants)
         for i, (top, bottom) in enumerate(_cuts(box.height, BLOCK)):
             for j, (left, right) in enumerate(_cuts(box.width, BLOCK)):
                 value = constants[i][j] if constants else None
@@ -213,7 +214,10 @@ class AreaEncoder:
                     elif fused and value:
                         encoder.add(chunk_row + i, chunk_col + j, _block(plane, top, bottom, left, right, lead))
                     continue
-                block = np.ascontiguousarray(_block(plane, top, bottom, left, right, lead), dtype)
+                if expanded is None:
+                    block = np.ascontiguousarray(_block(plane, top, bottom, left, right, lead), dtype)
+                else:
+                    block = next(expanded).reshape(*lead, BLOCK, BLOCK)
                 digests.add(first_row + i, first_col + j, block_digest(block))
                 if fused and whole and sure:
                     encoder.put(chunk_row + i, chunk_col + j, block)
@@ -237,6 +241,15 @@ def _block(plane: Plane, top: int, bottom: int, left: int, right: int, lead: tup
         part = plane.crop(slice(top, bottom), slice(left, right)).expand()
         return part[None] if lead else part
     return plane[..., top:bottom, left:right]
+
+
+def _expanded(plane: Plane, constants: list[list[int | None]] | None) -> Iterator[NDArray[Any]] | None:
+    """Return the blocks that are not constant, made at once; None where the picture is an array or has partial blocks."""
+    if not isinstance(plane, Planes) or plane.shape[0] % BLOCK or plane.shape[1] % BLOCK:
+        return None
+    count = (plane.shape[0] // BLOCK) * (plane.shape[1] // BLOCK)
+    values = [value for row in constants for value in row] if constants else [None] * count
+    return iter(plane.expand_blocks(BLOCK, [number for number, value in enumerate(values) if value is None]))
 
 
 class _OpenUnit:
