@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--quick", action="store_true", help="a try-out: single repeats, small samples")
     options.add_argument("--only", nargs="+", choices=SCRIPTS, default=list(SCRIPTS), help="scripts to run")
     options.add_argument("--all", action="store_true", help="render: all images of the test split instead of a sample")
+    options.add_argument("--each", type=int, help="render, write: images of each kind")
+    options.add_argument("--repeats", type=int, help="render, write: repeats")
     options.add_argument("--label", help="short name of the machine, for the name of the results")
     options.add_argument("--tmp", type=Path, help="folder for what is written; default: the system's temporary folder")
     options.add_argument("--results", type=Path, help="where results go; default benchmarks/results, a try-out's are temporary")
@@ -92,7 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in SCRIPTS:
         if name in args.only:
             print(f"\n== {name}\n", flush=True)
-            results["reports"].append(run_script(name, shared + ["--all"] * (args.all and name == "render")))
+            own = ["--all"] * (args.all and name == "render")
+            if name in ("render", "write"):
+                own += [
+                    word for key in ("each", "repeats") if getattr(args, key) for word in (f"--{key}", str(getattr(args, key)))
+                ]
+            results["reports"].append(run_script(name, shared + own))
             results["seconds"] = perf_counter() - begin
             write(results, folder, args.label or f"{platform.system()}-{here['cores']}-cores")
 
