@@ -282,10 +282,6 @@ class Spans:
         """Return the pixels of a box that lies on the canvas, shape (h, w), uint8 in {0, 1}."""
         return self.bits(box).unpack()
 
-    def contains(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether pixels of the canvas are inside, any shape."""
-        return (self._changes_up_to(rows, columns) & 1).astype(np.bool_)
-
     def touches(self, rows: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether any pixel of each run ``first`` <= x <= ``last`` of a row is inside; runs lie on the canvas."""
         before = self._changes_up_to(rows, first)

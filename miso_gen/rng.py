@@ -82,14 +82,6 @@ class Stream:
         """Return a normal draw through the quantile table; the tails end at 3.67 standard deviations."""
         return mean + std * normal_quantile((self.word() >> 11) * 2.0**-53)
 
-    def permutation(self, count: int) -> list[int]:
-        """Return the numbers 0 .. count - 1 in random order (Fisher-Yates from the end)."""
-        order = list(range(count))
-        for last in range(count - 1, 0, -1):
-            other = self.integer(0, last + 1)
-            order[last], order[other] = order[other], order[last]
-        return order
-
 
 @cache
 def _normal_table() -> list[int]:

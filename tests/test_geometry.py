@@ -274,11 +274,9 @@ def test_block_counts(mask: np.ndarray, side: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(masks())
-def test_contains_and_touches(mask: np.ndarray) -> None:
+def test_touches(mask: np.ndarray) -> None:
     spans = of_mask(mask)
     height, width = mask.shape
-    rows, columns = (part.astype(np.int64) for part in np.indices(mask.shape))
-    assert np.array_equal(spans.contains(rows, columns), mask == 1)
     some = sorted({0, width // 3, width // 2, width - 1})
     for first in some:
         for last in (x for x in some if x >= first):

@@ -121,18 +121,6 @@ def test_every_value_of_a_range_is_as_likely() -> None:
     assert all(abs(count - 10000) < 5 * math.sqrt(30000 * 2 / 9) for count in counts.values())
 
 
-def test_permutation_is_fisher_yates_from_the_end() -> None:
-    words = literal.raw_words(("p",), 9)
-    order = list(range(10))
-    for word, last in zip(words, range(9, 0, -1), strict=True):
-        other = literal.integer(word, 0, last + 1)
-        order[last], order[other] = order[other], order[last]
-    assert Stream("p").permutation(10) == order
-    assert sorted(order) == list(range(10))
-    assert Stream("p").permutation(0) == []
-    assert Stream("p").permutation(1) == [0]
-
-
 # --- normal draws and the tables --------------------------------------------------------------------------------------
 
 

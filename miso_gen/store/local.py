@@ -94,13 +94,6 @@ class LocalTarget:
                     raise FileExistsError(errno.EEXIST, "exists already", self.describe(destination)) from None
                 raise
 
-    def free_space(self) -> int | None:
-        """Return the bytes that are left on the disk."""
-        place = Path(self.root)
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        return shutil.disk_usage(place).free
-
 
 class _LocalFile:
     _descriptor = -1  # of a file that could not be opened

@@ -102,7 +102,7 @@ def truth_group(layout: ImageLayout) -> bytes:
 
 
 def instances_group(layout: ImageLayout, objects: ObjectTable | None) -> bytes:
-    """Return the ``zarr.json`` of ``labels/instances/``, with the properties of the first 256 objects."""
+    """Return the ``zarr.json`` of ``labels/instances/``, with the properties of the first ``PROPERTIES_LIMIT`` objects."""
     rows = list(objects.rows(PROPERTIES_LIMIT)) if objects is not None else []
     label: dict[str, Any] = {"version": OME_VERSION, "source": {"image": "../../"}}
     if rows:

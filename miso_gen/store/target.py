@@ -84,10 +84,6 @@ class Target(Protocol):
         """Move a folder in one step. Raises FileExistsError if the destination is there."""
         ...
 
-    def free_space(self) -> int | None:
-        """Return the bytes that are left, None where nobody can say."""
-        ...
-
 
 def open_target(location: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Target:
     """Return the target of a path or URL; nothing is created or touched.

@@ -128,10 +128,6 @@ class UrlTarget:
         """Object stores can't."""
         raise NotImplementedError(f"{self.url} has no rename: {source} -> {destination}")
 
-    def free_space(self) -> int | None:
-        """Nobody can say."""
-        return None
-
 
 class _UrlFile:
     def __init__(self, target: UrlTarget, path: str, size: int) -> None:

@@ -151,8 +151,3 @@ def test_file_urls_are_local(tmp_path):
 def test_a_bucket_that_is_not_there(s3):
     with pytest.raises(OutputError, match="must be in a bucket that exists"):
         open_target("s3://nowhere/x", s3).write("a", b"a")
-
-
-def test_free_space(tmp_path, place):
-    assert open_target(tmp_path / "not" / "there").free_space() > 0
-    assert open_target(*place).free_space() is None
