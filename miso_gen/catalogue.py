@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from miso_gen.errors import InputError, OutputError, UnknownNameError
-from miso_gen.recipe import BACKGROUNDS, DEFORMATIONS, MORPHOLOGIES, POINTS, SCENARIOS, load_recipe, recipe_files
+from miso_gen.recipe import BACKGROUNDS, CELLS, DEFORMATIONS, MORPHOLOGIES, POINTS, RULES, SCENARIOS, load_recipe, recipe_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,8 @@ def catalogue(kind: str | None = None) -> dict[str, dict[str, str]]:
         "silhouettes": _silhouettes,
         "points": lambda: _plugins(POINTS),
         "deformations": lambda: _plugins(DEFORMATIONS),
+        "cells": lambda: _plugins(CELLS),
+        "rules": lambda: _plugins(RULES),
     }
     if kind is not None and kind not in kinds:
         raise UnknownNameError("kind", kind, kinds)

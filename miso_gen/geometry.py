@@ -66,6 +66,10 @@ class Box:
         """Row and column slices of the box in its image."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    def within(self, outer: Box) -> tuple[slice, slice]:
+        """Return row and column slices of the box in an array of the pixels of a box around it."""
+        return self.shifted(-outer.top, -outer.left).slices
+
     @property
     def transposed(self) -> Box:
         """The box with rows and columns exchanged."""

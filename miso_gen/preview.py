@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miso_gen.recipe import ImagePlan, Recipe
+    from miso_gen.recipe import ImagePlan, Recipe, Scenario
     from miso_gen.render.pictures import Cell, Row
     from miso_gen.scene import Scene
     from miso_gen.store import ImageView
 
 
+_MOST_BESIDE = 4  #: labels whose images have their truth beside them; of more it lies below
+
+
 def preview(recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Sequence[str] = ()) -> bytes:
-    """Return a contact sheet as PNG: for each scenario, images of every label beside their truth.
+    """Return a contact sheet as PNG: for each scenario, images of every label with their truth.
 
     Args:
         recipe: The recipe.
@@ -41,10 +44,10 @@ def preview(recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Seque
     for name in scenarios:
         if name not in names:
             raise UnknownNameError("scenario", name, names)
-    rows = []
+    rows: list[Row] = []
     for position, (name, group) in enumerate(groupby(plan_images(recipe), key=lambda plan: plan.scenario)):
         if not scenarios or name in scenarios:
-            rows.append(_row(list(group), side, pairs, position))
+            rows += _rows(list(group), side, pairs, position)
     canvas = recipe.canvas
     heading = f"{recipe.name} {recipe.version}  ·  {canvas.height} x {canvas.width} px"
     return png(contact_sheet(heading, rows, side))
@@ -81,14 +84,24 @@ def view(image: ImageView, box: tuple[int, int, int, int] | None = None, *, side
     return png(overlay_page(heading, shrink(image.read, area, side)))
 
 
-def _row(plans: list[ImagePlan], side: int, pairs: int, position: int) -> Row:
+def _rows(plans: list[ImagePlan], side: int, pairs: int, position: int) -> list[Row]:
+    """Return one row of a scenario, or one for each of its shelves."""
+    scenario = SCENARIOS.get(plans[0].type).from_spec(plans[0].spec)
+    shelves: dict[str | None, list[ImagePlan]] = {}
+    for plan in plans:
+        shelves.setdefault(scenario.shelf(plan), []).append(plan)
+    return [_row(scenario, shelf, group, side, pairs, position) for shelf, group in shelves.items()]
+
+
+def _row(scenario: Scenario, shelf: str | None, plans: list[ImagePlan], side: int, pairs: int, position: int) -> Row:
     from miso_gen.render.pictures import Row
 
     chosen = [plan for number in range(pairs) for plan in _sample(plans, 7 * position + 5 * number + 2)]
-    kind = SCENARIOS.get(plans[0].type)
-    title = plans[0].scenario if plans[0].scenario == kind.type_name else f"{plans[0].scenario} ({kind.type_name})"
-    summary = (kind.__doc__ or "").strip().partition("\n")[0]
-    return Row(title, f"{summary}  Evidence: {kind.evidence}.", tuple(_cell(plan, side) for plan in chosen))
+    name, kind = plans[0].scenario, scenario.type_name
+    title = (name if name == kind else f"{name} ({kind})") + (f", {shelf}" if shelf else "")
+    summary = (scenario.__doc__ or "").strip().partition("\n")[0]
+    cells = tuple(_cell(scenario, plan, side) for plan in chosen)
+    return Row(title, f"{summary}  Evidence: {scenario.reason}.", cells, stacked=len(cells) > pairs * _MOST_BESIDE)
 
 
 def _sample(plans: list[ImagePlan], number: int) -> list[ImagePlan]:
@@ -102,13 +115,12 @@ def _sample(plans: list[ImagePlan], number: int) -> list[ImagePlan]:
     return [group[number % len(group)] for group in groups]
 
 
-def _cell(plan: ImagePlan, side: int) -> Cell:
+def _cell(scenario: Scenario, plan: ImagePlan, side: int) -> Cell:
     from miso_gen.render.pictures import Cell, shrink
 
     scene = make_scene(plan)
     label = plan.label if scene.label is None else scene.label
-    name = SCENARIOS.get(plan.type).classes[label]
-    return Cell(f"{label} {name}", plan.id, shrink(_reader(scene), scene.box, side))
+    return Cell(f"{label} {scenario.class_names[label]}", plan.id, shrink(_reader(scene), scene.box, side))
 
 
 def _reader(scene: Scene):  # type: ignore[no-untyped-def]  # pictures.Read, imported on first use

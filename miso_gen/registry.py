@@ -34,10 +34,16 @@ class Registry(Generic[T]):
         self.package = package
         self.group = group or f"miso_gen.{package.rpartition('.')[2]}"
         self._members: dict[str, type[T]] = {}
+        self._aliases: dict[str, str] = {}
         self._discovered = False
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:
-        """Return a decorator that registers a class under ``name``, and writes the name to its ``type_name``."""
+    def register(self, name: str, alias: str | None = None) -> Callable[[type[T]], type[T]]:
+        """Return a decorator that registers a class under ``name``, and writes the name to its ``type_name``.
+
+        Args:
+            name: What recipes and stores call it.
+            alias: Another name that :meth:`get` understands, e.g. the number that a paper gives it.
+        """
 
         def add(cls: type[T]) -> type[T]:
             known = self._members.get(name)
@@ -45,20 +51,22 @@ class Registry(Generic[T]):
                 raise ValueError(f"{self.family} {name!r} is registered twice: by {known.__module__} and by {cls.__module__}.")
             cls.type_name = name  # type: ignore[attr-defined]  # families declare it as a ClassVar
             self._members[name] = cls
+            if alias is not None and self._aliases.setdefault(alias, name) != name:
+                raise ValueError(f"{self.family} {alias!r} stands for two: {self._aliases[alias]!r} and {name!r}.")
             return cls
 
         return add
 
-    def get(self, name: str) -> type[T]:
-        """Return the class of that name.
+    def get(self, name: str | int) -> type[T]:
+        """Return the class of that name; a number stands for the alias that it spells.
 
         Raises:
             UnknownNameError: No plug-in has the name; the message lists those there are and guesses the typo.
         """
         self._discover()
         try:
-            return self._members[name]
-        except (KeyError, TypeError):
+            return self._members[self._aliases.get(self._key(name), self._key(name))]
+        except KeyError:
             raise UnknownNameError(self.family, str(name), self.names()) from None
 
     def names(self) -> tuple[str, ...]:
@@ -66,13 +74,26 @@ class Registry(Generic[T]):
         self._discover()
         return tuple(sorted(self._members))
 
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The other names that :meth:`get` understands, and what they stand for."""
+        self._discover()
+        return dict(self._aliases)
+
     def __iter__(self) -> Iterator[tuple[str, type[T]]]:
         self._discover()
         return iter(sorted(self._members.items()))
 
     def __contains__(self, name: object) -> bool:
         self._discover()
-        return name in self._members
+        key = self._key(name)
+        return key in self._members or key in self._aliases
+
+    @staticmethod
+    def _key(name: object) -> str:
+        if isinstance(name, str):
+            return name
+        return str(name) if type(name) is int else ""  # True is no 1
 
     def _discover(self) -> None:
         if self._discovered:

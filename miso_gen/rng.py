@@ -12,7 +12,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -49,18 +49,34 @@ class Stream:
     def __init__(self, *address: str | int) -> None:
         self.address: Address = address
         self._bits = bit_generator(address)
+        self._position = 0
+
+    def at(self, branch: int) -> Self:
+        """Move to the start of a branch, :data:`JUMP` times ``branch`` words into the stream, and return the stream.
+
+        Seeding a stream costs more than many draws; things that belong together have a branch each of one stream.
+        """
+        self._bits.advance(branch * JUMP - self._position)
+        self._position = branch * JUMP
+        return self
 
     def raw(self, count: int) -> NDArray[np.uint64]:
         """Return the next ``count`` raw 64-bit words."""
+        self._position += count
         return np.asarray(self._bits.random_raw(count), np.uint64)
 
     def word(self) -> int:
         """Return the next raw 64-bit word."""
+        self._position += 1
         return int(self._bits.random_raw())
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """Return a float64 in [low, high), from 53 bits."""
         return low + (high - low) * ((self.word() >> 11) * 2.0**-53)
+
+    def uniforms(self, count: int) -> NDArray[np.float64]:
+        """Return ``count`` uniform draws in [0, 1), float64; equal to as many calls of :meth:`uniform`."""
+        return (self.raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def integer(self, low: int, high: int) -> int:
         """Return an integer in [low, high), ``high - low <= 2**32``.
@@ -81,6 +97,14 @@ class Stream:
     def normal(self, mean: float = 0.0, std: float = 1.0) -> float:
         """Return a normal draw through the quantile table; the tails end at 3.67 standard deviations."""
         return mean + std * normal_quantile((self.word() >> 11) * 2.0**-53)
+
+    def normals(self, count: int) -> NDArray[np.float64]:
+        """Return ``count`` standard normal draws, float64; equal to as many calls of :meth:`normal`."""
+        position = (self.raw(count) >> np.uint64(11)).astype(np.float64) * (2.0**-53 * 4096.0) - 0.5
+        index = np.clip(position.astype(np.int64), 0, 4094)
+        table = np.array(_normal_table(), np.float64)
+        low = table[index]
+        return (low + (table[index + 1] - low) * np.clip(position - index, 0.0, 1.0)) * _NORMAL_SCALE
 
 
 @cache

@@ -176,13 +176,16 @@ def _render(scene: Scene, area: Box, writer: ImageWriter | ShardWriter, tile: in
 
 
 def _attributes(plan: ImagePlan, scene: Scene) -> dict[str, Any]:
-    label = plan.label if scene.label is None else scene.label
+    label, class_name = plan.label, plan.class_name
+    if scene.label is not None:
+        label = scene.label
+        class_name = SCENARIOS.get(plan.type).from_spec(plan.spec).class_names[label]
     return {
         "id": plan.id,
         "scenario": plan.scenario,
         "split": plan.split,
         "label": label,
-        "class_name": SCENARIOS.get(plan.type).classes[label],
+        "class_name": class_name,
         "pair": plan.pair,
         "morphology": plan.morphology,
         "parameters": {**plan.params, **scene.drawn},
@@ -193,7 +196,7 @@ def object_table(objects: Sequence[Objects]) -> ObjectTable:
     """Return the objects of a scene as one table, sorted by id; parameters that a kind lacks are nan."""
     kinds = tuple(dict.fromkeys(group.kind for group in objects))
     names = tuple(dict.fromkeys(name for group in objects for name in group.params))
-    values, codes = [], []
+    values, codes = [np.empty((0, 5 + len(names)))], [np.empty(0, np.int64)]
     for group in objects:
         count = len(group.ids)
         params = [group.params.get(name, np.full(count, np.nan)) for name in names]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from miso_gen.recipe import ImagePlan, load_recipe, plan_images
+from miso_gen.recipe import SCENARIOS, ImagePlan, load_recipe, plan_images
 from miso_gen.render import Rendered, render_box
 from miso_gen.scene import make_scene
 from miso_gen.scene.morphologies.builtin import Builtin
@@ -27,7 +27,20 @@ SMALL: dict[str, dict[str, Any]] = {
     "evsp": {"radius_px": 4, "points": {"type": "matern", "candidates_per_mpx": 9000}},
     "gsp": {"radius_px": {"uniform": [7, 20]}, "window_px": 4},
     "fm": {"line_px": 13, "pad_px": 4, "corner_px": 4, "shrink": 5},
+    "cell": {"images": 40, "scale": 0.25},
+    "cell-field": {
+        "images": 4,
+        "reach_px": 25,
+        "area_px": [150, 300],
+        "points": {"type": "matern", "candidates_per_mpx": 500},
+    },
 }
+COLOURED = ("cell", "cell-field")  #: scenarios that need three channels
+
+
+def channels_of(type_: str, channels: int = 1) -> int:
+    """Return a number of channels that the scenario works with: those asked for, or three."""
+    return 3 if type_ in COLOURED else channels
 
 
 def deformations(height: int, width: int) -> list[dict[str, Any]]:
@@ -51,16 +64,25 @@ def deformations(height: int, width: int) -> list[dict[str, Any]]:
 def plans_of(scenario: dict[str, Any], shape: tuple[int, int] = (200, 200), **head: Any) -> dict[str, ImagePlan]:
     """Return the plans of a recipe of one scenario by id; ``channels`` and ``dtype`` go to the canvas."""
     canvas = {"shape": list(shape), **{key: head.pop(key) for key in ("channels", "dtype") if key in head}}
+    canvas.setdefault("channels", channels_of(scenario["type"]))
     recipe = {"schema": 1, "name": "test", "seed": 2022, "splits": ["test"], "canvas": canvas, **head, "scenarios": [scenario]}
     return {plan.id: plan for plan in plan_images(load_recipe(recipe))}
+
+
+def counted(type_: str, **fields: Any) -> dict[str, Any]:
+    """Return a scenario with its defaults, of 10 images where it must be told, and those of the fields that it has."""
+    known = {key: value for key, value in fields.items() if key in SCENARIOS.get(type_).model_fields}
+    return {"type": type_, **({"images": 10} if "images" in SCENARIOS.get(type_).model_fields else {}), **known}
 
 
 def small(
     type_: str, shape: tuple[int, int] = (200, 200), only: tuple[str, ...] = ("canary", "teapot"), **fields: Any
 ) -> dict[str, Any]:
-    """Return a scenario of a recipe that suits a canvas of some 200 pixels, with both kinds of fuzz."""
+    """Return a scenario of a recipe that suits a canvas of some 200 pixels; of silhouettes, with both kinds of fuzz."""
     numbers = {**SMALL.get(type_, {}), **({"deformations": deformations(*shape)} if type_ == "md" else {})}
-    return {"type": type_, "morphologies": {"type": "builtin", "only": list(only)}, "fuzz": TWO, **numbers, **fields}
+    shapes = {"morphologies": {"type": "builtin", "only": list(only)}, "fuzz": TWO}
+    known = {key: value for key, value in shapes.items() if key in SCENARIOS.get(type_).model_fields}
+    return {"type": type_, **known, **numbers, **fields}
 
 
 def whole(plan: ImagePlan) -> Rendered:

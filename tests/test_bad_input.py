@@ -52,7 +52,8 @@ SETTINGS = [
     # unknown names
     (
         "scenarios.evp.type=evpp",
-        "scenarios[0].type must be a scenario, one of dsp, evp, evsp, fm, gsp, md, got 'evpp'. Did you mean 'evp'?",
+        "scenarios[0].type must be a scenario, one of cell, cell-field, dsp, evp, evsp, fm, gsp, md, got 'evpp'. "
+        "Did you mean 'evp'?",
     ),
     ("scenarios.evp.fuz=0.1", "scenarios[0].fuz must be one of the keys type, name, labels"),
     ("sed=1", "sed must be one of the keys schema, name, version"),
@@ -60,7 +61,8 @@ SETTINGS = [
     ("scenarios.gsp.morphologies.only=[teapod]", "got 'teapod'. Did you mean 'teapot'?"),
     (
         "scenarios.gsp.background=salt",
-        "scenarios[4].background.type must be a background, one of constant, salt-and-pepper, got 'salt'",
+        "scenarios[4].background.type must be a background, one of black, color-field, constant, rings, salt-and-pepper, "
+        "got 'salt'",
     ),
     ("canvas.dtype=int8", "canvas.dtype must be 'uint8', 'uint16' or 'float32', got 'int8'. Did you mean 'uint8'?"),
     ("scenarios.gps.fuzz=0.1", "Did you mean 'gsp'?"),
@@ -111,7 +113,10 @@ def test_a_canvas_too_small_for_the_published_numbers(tmp_path, scenario):
         ("miso1-mni", "Did you mean 'miso1-mini'?"),
         ("miso2", "Did you mean 'miso1'?"),
         ("recipes/gigapixl.yaml", "Did you mean 'gigapixel'?"),
-        ("nowhere/at/all.yaml", "the recipe must be an existing file or one of gigapixel, miso1, miso1-mini, tutorial-01-first"),
+        (
+            "nowhere/at/all.yaml",
+            "the recipe must be an existing file or one of cell-field, cell-field-mini, cells10, gigapixel, miso1",
+        ),
         ("", "the recipe must be a"),
         (".", "the recipe must be a file, got a folder"),
     ],
@@ -405,7 +410,7 @@ def test_view_into_a_place_that_cannot_be_written(built, tmp_path):
         (["new", "Bad_Name"], "name must be small letters, digits and single hyphens, such as my-shapes, got 'Bad_Name'"),
         (["new", "../escape"], "name must be small letters"),
         (["new", "a" * 65], "name must be small letters"),
-        (["new", "mine", "--from", "tutorial-1"], "recipe must be one of gigapixel, miso1"),
+        (["new", "mine", "--from", "tutorial-1"], "recipe must be one of cell-field, cell-field-mini, cells10, gigapixel, miso1"),
         (["list", "scenarioss"], "kind must be one of recipes, scenarios, backgrounds"),
         (["list", "scenarioss"], "Did you mean 'scenarios'?"),
         (["schema", "-o", "no/folder/x.json"], "folder of no/folder/x.json must exist, got none"),

@@ -575,6 +575,29 @@ def test_a_bucket_that_is_not_there(s3):
         build(small(scenarios=["evp"]), "s3://nowhere-at-all/x", scheduler="sync")
 
 
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+CELLS = {
+    **{"schema": 1, "name": "cells", "seed": 3, "splits": ["train", "test"], "canvas": {"shape": [256, 320], "channels": 3}},
+    "scenarios": [
+        {"type": "cell", "images": {"train": 30, "test": 10}, "scale": 0.5},
+        *(
+            {"type": "cell-field", "name": rule["type"], "images": 4, "reach_px": 25, "area_px": [200, 400], "rule": rule}
+            | {"points": {"type": "matern", "candidates_per_mpx": 500}}
+            for rule in ({"type": "present", "cells": [3, 7]}, {"type": "count", "cell": 0, "at_least": 3}, {"type": "majority"})
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": 64, "chunk": 64}, {"tile": 100, "chunk": 128, "shard": 256}], ids=str)
+def test_golden_of_cells(tmp_path, golden, options):
+    result = build(load_recipe(CELLS), tmp_path, workers=1, **options)
+    assert (result.built, result.failures) == (64, ())
+    golden("build", {"cells": result.root_digest})
+    assert validate_store(tmp_path) == []
+
+
 # --- at full size -----------------------------------------------------------------------------------------------------
 
 
@@ -594,6 +617,14 @@ def test_miso1_mini(tmp_path, golden, options):
     result = build("miso1-mini", tmp_path, **options)
     assert result.images == result.built == 1184
     golden("build", {"miso1-mini": result.root_digest})
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "count"), [("cells10", 9600), ("cell-field-mini", 96)])
+def test_cells_at_full_size(tmp_path, golden, name, count):
+    result = build(name, tmp_path, workers=2)
+    assert result.images == result.built == count
+    golden("build", {name: result.root_digest})
 
 
 @pytest.mark.full

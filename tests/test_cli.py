@@ -353,10 +353,12 @@ def test_list_of_one_kind(kind):
 
 def test_lists_are_complete():
     found = catalogue()
-    assert set(found["scenarios"]) == set(building.SCENARIOS)
+    assert set(found["scenarios"]) == {*building.SCENARIOS, "cell", "cell-field"}
     assert len(found["silhouettes"]) == 24
     assert set(found["recipes"]) == set(recipe_files()) >= {"miso1", "miso1-mini", "gigapixel", "tutorial-01-first"}
-    assert set(found["backgrounds"]) == {"constant", "salt-and-pepper"}
+    assert set(found["backgrounds"]) == {"black", "color-field", "constant", "rings", "salt-and-pepper"}
+    assert set(found["rules"]) == {"count", "majority", "present"}
+    assert len(found["cells"]) == 10
 
 
 def test_new(tmp_path, monkeypatch):

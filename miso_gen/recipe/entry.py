@@ -16,10 +16,11 @@ from miso_gen.recipe.plugins import SCENARIOS, Morphologies, Scenario
 from miso_gen.recipe.problems import Problem, unknown_key
 from miso_gen.recipe.slots import Slot, slots
 from miso_gen.recipe.source import Item
-from miso_gen.recipe.template import Block, compile_block, compile_node, field_item, named
+from miso_gen.recipe.template import Block, compile_block, compile_node, example, field_item, named
 from miso_gen.recipe.values import is_draw, located
 
 ENTRY_KEYS = ("type", "name", "labels")  #: keys of a scenario that are not fields of its plug-in
+_NO_DRAW_YET = "How many images there are must be known before anything is drawn."
 _NO_DRAW = "Which silhouettes there are must be known before anything is drawn."
 
 KEBAB = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -49,6 +50,7 @@ class ScenarioEntry:
     name: str
     labels: tuple[int, ...]  #: the labels kept, sorted
     block: Block
+    class_names: tuple[str, ...]  #: by label
 
     @property
     def model(self) -> type[Scenario]:
@@ -70,7 +72,7 @@ class ScenarioEntry:
         extra: dict[str, Any] = {}
         if self.name != self.type:
             extra["name"] = self.name
-        if self.labels != tuple(range(len(self.model.classes))):
+        if self.labels != tuple(range(len(self.class_names))):
             extra["labels"] = list(self.labels)
         return {**self.block.canonical(), **extra}
 
@@ -116,14 +118,25 @@ def _model(item: Item, problems: list[Problem]) -> type[Scenario] | None:
 def _entry(model: type[Scenario], item: Item, defaults: Mapping[str, Item], problems: list[Problem]) -> ScenarioEntry | None:
     block = compile_block(model, item, problems, known=ENTRY_KEYS, below=defaults)
     name = _checked(Slot(Name), item.value.get("name"), model.type_name, problems)
-    every = tuple(range(len(model.classes)))
+    if block is None or name is None:
+        return None
+    classes = model.from_spec(example(block)).class_names
+    every = tuple(range(len(classes)))
     labels = _checked(Slot(Labels), item.value.get("labels"), every, problems)
     if labels is not None and not set(labels) <= set(every):
         problems.append(item.value["labels"].problem(f"labels of {model.type_name}, of {list(every)}"))
-    if block is None or name is None or labels is None:
+    if labels is None:
         return None
     _check_shapes(block, item, problems)
-    return ScenarioEntry(name, tuple(sorted(labels)), block)
+    _check_undrawn(block, item, problems)
+    return ScenarioEntry(name, tuple(sorted(labels)), block, classes)
+
+
+def _check_undrawn(block: Block, item: Item, problems: list[Problem]) -> None:
+    """Say which fields are drawn that must be known before."""
+    for name in sorted(block.model.undrawn & block.fields.keys()):  # type: ignore[attr-defined]  # scenarios only
+        for _, drawn in block.fields[name].draws():
+            problems.append(Problem((*item.path, name), "a plain value", drawn.plain(), _NO_DRAW_YET, item.place))
 
 
 def _check_shapes(block: Block, item: Item, problems: list[Problem]) -> None:

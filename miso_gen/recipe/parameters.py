@@ -12,7 +12,9 @@ Types are strict: true is not a number and "1e-4" is a string. Whole numbers may
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -26,8 +28,19 @@ if TYPE_CHECKING:
     from miso_gen.registry import Registry
 
 
+class Spec(dict[str, Any]):
+    """Plain data that nobody changes: handed on as it is, where other data is copied."""
+
+    @cached_property
+    def text(self) -> str:
+        """The data as canonical JSON."""
+        return json.dumps(self, sort_keys=True)
+
+
 def frozen(value: Any) -> Any:
     """Return the value with every list in it, at any depth, as a tuple."""
+    if isinstance(value, Spec):
+        return value
     if isinstance(value, list | tuple):
         return tuple(frozen(item) for item in value)
     if isinstance(value, Mapping):
@@ -37,7 +50,9 @@ def frozen(value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Return the value as JSON-able data: parameters as dicts, plug-ins with their ``type``, tuples as lists."""
-    if isinstance(value, Parameters):
+    if isinstance(value, str | int | float | Spec):
+        return value
+    if hasattr(value, "to_spec"):
         return value.to_spec()
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -137,10 +152,10 @@ class OneOf:
             UnknownNameError: No plug-in of the family has the name.
             RecipeError: Its parameters are wrong.
         """
-        if isinstance(value, str):
+        if isinstance(value, str) or (isinstance(value, int) and value in self.registry):
             value = {"type": value}
         if isinstance(value, Mapping):
-            if not isinstance(value.get("type"), str):
+            if not isinstance(value.get("type"), str) and value.get("type") not in self.registry:
                 raise PydanticCustomError("expected", f"a {self.registry.family}: a name, or {{type: name, ...}}")
             return self.registry.get(value["type"]).from_spec(value)
         if any(type(value) is member for _, member in self.registry):

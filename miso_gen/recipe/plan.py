@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 from miso_gen.errors import RecipeError
@@ -68,7 +68,8 @@ def _split(recipe: Recipe, entry: ScenarioEntry, split: str) -> Iterator[ImagePl
     scenario = entry.model.from_spec(example(entry.block))
     draws = dict(entry.block.draws())
     empty = True
-    for number, variant in enumerate(scenario.variants(_cases(draws), _shapes(scenario, recipe, split, entry.name)), 1):
+    variants = scenario.variants(_cases(draws), _shapes(scenario, recipe, split, entry.name))
+    for number, variant in enumerate(islice(variants, scenario.images_in(split)), 1):
         if variant.label in entry.labels:
             empty = False
             yield _image(recipe, entry, split, number, variant, draws)
@@ -106,7 +107,7 @@ def _image(
         type=entry.type,
         split=split,
         label=variant.label,
-        class_name=entry.model.classes[variant.label],
+        class_name=entry.class_names[variant.label],
         pair=pair,
         morphology=variant.morphology,
         canvas=recipe.canvas,

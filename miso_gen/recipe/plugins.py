@@ -101,6 +101,14 @@ class Deformation(Plugin, ABC):
         """A short kebab-case name of the deformation with its parameters, for tables."""
 
 
+class Cell(Plugin, ABC):
+    """A small coloured thing of a class of its own."""
+
+
+class Rule(Plugin, ABC):
+    """What decides the label of an image that holds many cells."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One combination of the enumerated (``each``) values of a scenario."""
@@ -124,14 +132,42 @@ class Variant:
 class Scenario(Plugin, ABC):
     """A family of images with labels that are true for a known reason."""
 
-    evidence: ClassVar[Evidence]  #: what makes the label true
+    evidence: ClassVar[Evidence]  #: what makes the label true, unless parameters decide (:attr:`reason`)
     shortcuts: ClassVar[tuple[str, ...]] = ()  #: what else gives the label away
-    classes: ClassVar[tuple[str, ...]]  #: class names by label
+    classes: ClassVar[tuple[str, ...]]  #: class names by label, unless parameters decide (:attr:`class_names`)
     reserved: ClassVar[frozenset[str]] = frozenset({"type", "name", "labels"})
+    undrawn: ClassVar[frozenset[str]] = frozenset({"images"})  #: fields that must be known before anything is drawn
+
+    @property
+    def reason(self) -> Evidence:
+        """What makes the label true in this entry of a recipe."""
+        return self.evidence
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names by label in this entry of a recipe."""
+        return self.classes
+
+    @property
+    def blank_labels(self) -> frozenset[int]:
+        """Labels that an absence makes true: their images have no discriminative pixel."""
+        return frozenset({0}) if self.evidence == "absence" else frozenset()
+
+    def shelf(self, plan: ImagePlan) -> str | None:
+        """Return what images shown together have in common besides their scenario, e.g. their background; None: nothing."""
+        return None
+
+    def images_in(self, split: str) -> int | None:
+        """Return how many images a split has; None: as many as :meth:`variants` yields.
+
+        Raises:
+            RecipeError: Nobody said how many.
+        """
+        return None
 
     @abstractmethod
     def variants(self, cases: Sequence[Case], morphologies: Sequence[str]) -> Iterator[Variant]:
-        """Yield the images of one split in index order.
+        """Yield the images of one split in index order, without end where :meth:`images_in` says how many.
 
         ``self`` holds representative numbers where the recipe draws: read only what can't be drawn (how many
         deformations there are, say), and leave the rest to ``scene()``.
@@ -163,3 +199,5 @@ BACKGROUNDS: Registry[Background] = Registry("background", "miso_gen.scene.backg
 MORPHOLOGIES: Registry[Morphologies] = Registry("morphologies", "miso_gen.scene.morphologies")
 POINTS: Registry[PointProcess] = Registry("point process", "miso_gen.scene.points")
 DEFORMATIONS: Registry[Deformation] = Registry("deformation", "miso_gen.scene.deformations")
+CELLS: Registry[Cell] = Registry("cell", "miso_gen.scene.cells")
+RULES: Registry[Rule] = Registry("rule", "miso_gen.scene.rules")

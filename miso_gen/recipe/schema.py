@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from miso_gen.recipe.entry import ENTRY_KEYS, Labels, Name
 from miso_gen.recipe.model import SCHEMA, Canvas, Recipe
 from miso_gen.recipe.parameters import Parameters
-from miso_gen.recipe.plugins import BACKGROUNDS, DEFORMATIONS, MORPHOLOGIES, POINTS, SCENARIOS, Plugin
+from miso_gen.recipe.plugins import BACKGROUNDS, CELLS, DEFORMATIONS, MORPHOLOGIES, POINTS, RULES, SCENARIOS, Plugin
 from miso_gen.recipe.problems import NOTHING
 from miso_gen.recipe.slots import Slot, default, slots
 
@@ -39,7 +39,7 @@ _OPTION_TEXT: Final = {"choice": "Drawn: one of the values.", "each": "Enumerate
 def recipe_json_schema() -> Json:
     """Return the JSON schema of recipes, with every registered plug-in."""
     definitions: dict[str, Json] = dict(_DRAWS)
-    for registry in (SCENARIOS, MORPHOLOGIES, BACKGROUNDS, POINTS, DEFORMATIONS):
+    for registry in (SCENARIOS, MORPHOLOGIES, BACKGROUNDS, POINTS, DEFORMATIONS, CELLS, RULES):
         _define_family(registry, definitions)
     definitions["canvas"] = {**_block(Canvas, drawable=False), "required": ["shape"]}
     head = {name: _field(Recipe, name, slot, drawable=False) for name, slot in slots(Recipe).items() if name != "scenarios"}
@@ -69,20 +69,24 @@ def _define_family(registry: Registry[Any], definitions: dict[str, Json]) -> Non
     """Add a family and each of its plug-ins: a name, or a mapping whose other keys depend on its type."""
     key = _key(registry)
     names = list(registry.names())
+    aliases: dict[str, list[str | int]] = {name: [name] for name in names}
+    for alias, name in sorted(registry.aliases.items()):
+        aliases[name] += [alias, int(alias)] if alias.isdecimal() else [alias]
     choices = []
     for name, model in registry:
         definitions[f"{key}.{name}"] = _plugin(model)
-        condition = {"properties": {"type": {"const": name}}, "required": ["type"]}
+        condition = {"properties": {"type": {"enum": aliases[name]}}, "required": ["type"]}
         choices.append({"if": condition, "then": {"$ref": f"#/$defs/{key}.{name}"}})
-    mapping: Json = {"type": "object", "properties": {"type": {"enum": names}}, "allOf": choices}
+    known = [alias for name in names for alias in aliases[name]]
+    mapping: Json = {"type": "object", "properties": {"type": {"enum": known}}, "allOf": choices}
     if registry is SCENARIOS:
         mapping["required"] = ["type"]
-    definitions[key] = {"anyOf": [{"enum": names}, mapping]}
+    definitions[key] = {"anyOf": [{"enum": known}, mapping]}
 
 
 def _plugin(model: type[Plugin]) -> Json:
     schema = _block(model, drawable=True)
-    properties: Json = {"type": {"const": model.type_name, "description": _summary(model)}}
+    properties: Json = {"type": {"description": _summary(model)}}
     if "labels" in model.reserved:
         extra = {
             "name": {**_leaf(Slot(Name)), "description": "Name of the scenario, in ids; its type if not given."},

@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from miso_gen.recipe.parameters import OneOf, Parameters, frozen, plain
 from miso_gen.recipe.problems import NOTHING
+from miso_gen.recipe.prototype import EachOwn
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -33,6 +34,11 @@ class Slot:
     def family(self) -> Registry[Any] | None:
         """The registry, where the slot takes one plug-in."""
         return next((mark.registry for mark in reversed(self.metadata) if isinstance(mark, OneOf)), None)
+
+    @cached_property
+    def each_own(self) -> bool:
+        """Whether every object of an image draws the numbers of the plug-in for itself."""
+        return any(isinstance(mark, EachOwn) for mark in self.metadata)
 
     @cached_property
     def block(self) -> type[Parameters] | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from miso_gen.errors import RecipeError, UnknownNameError, listing, suggestion
-from miso_gen.recipe.parameters import Parameters, frozen
+from miso_gen.recipe.parameters import Parameters, Spec, frozen
 from miso_gen.recipe.plugins import Plugin
 from miso_gen.recipe.problems import NOTHING, KeyPath, Problem, path_text, unknown_key
 from miso_gen.recipe.slots import Slot, default, slots
@@ -119,11 +119,35 @@ class Block:
         return values
 
 
-Node: TypeAlias = Fixed | Drawn | Listed | Block
+@dataclass(frozen=True, slots=True)
+class EachOwnBlock:
+    """A plug-in whose draws are left to the objects of an image (see :mod:`miso_gen.recipe.prototype`)."""
+
+    block: Block
+    spec: Spec
+
+    def plain(self) -> Spec:
+        """Return every field as a recipe writes it."""
+        return self.spec
+
+    def draws(self, path: KeyPath = ()) -> Iterator[tuple[str, Drawn]]:
+        """Yield nothing: no image draws these."""
+        yield from ()
+
+    def filled(self, values: Values, path: KeyPath = ()) -> Spec:
+        """Return every field as a recipe writes it."""
+        return self.spec
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what differs from the defaults, and the revision of each plug-in used."""
+        return self.block.canonical()
+
+
+Node: TypeAlias = Fixed | Drawn | Listed | Block | EachOwnBlock
 
 
 def _canonical(node: Node) -> Any:
-    if isinstance(node, Block):
+    if isinstance(node, Block | EachOwnBlock):
         return node.canonical()
     return [_canonical(item) for item in node.items] if isinstance(node, Listed) else node.plain()
 
@@ -156,7 +180,7 @@ def merged(slot: Slot, base: Item | None, over: Item) -> Item:
     if base is None or not (slot.family or slot.block) or is_draw(over):
         return over
     if slot.family:
-        base, over = base.with_type(), over.with_type()
+        base, over = _with_type(slot, base), _with_type(slot, over)
     if not isinstance(base.value, dict) or not isinstance(over.value, dict):
         return over
     model = slot.block or _model_of(slot, base)
@@ -172,6 +196,13 @@ def merged(slot: Slot, base: Item | None, over: Item) -> Item:
 def _model_of(slot: Slot, item: Item) -> type[Parameters] | None:
     name = item.value.get("type")
     return slot.family.get(name.value) if slot.family and name is not None and name.value in slot.family else None
+
+
+def _with_type(slot: Slot, item: Item) -> Item:
+    """Return the item with a bare name written as ``{type: name}``; a whole number may be a name."""
+    if slot.family and not isinstance(item.value, dict | list) and item.value in slot.family:
+        return Item({"type": Item(item.value, (*item.path, "type"), item.place)}, item.path, item.place)
+    return item.with_type()
 
 
 def field_item(model: type[Parameters], field: str, *given: Item | None) -> Item | None:
@@ -283,24 +314,37 @@ def _list(slot: Slot, item: Item, problems: list[Problem]) -> Node | None:
     return listed
 
 
-def _plugin(slot: Slot, item: Item, problems: list[Problem]) -> Block | None:
+def _plugin(slot: Slot, item: Item, problems: list[Problem]) -> Block | EachOwnBlock | None:
     assert slot.family is not None
     family = slot.family.family
     if is_draw(item):
         problems.append(item.problem(f"a {family}: a name, or {{type: name, ...}}", "A plug-in can't be drawn."))
         return None
-    item = item.with_type()
+    item = _with_type(slot, item)
     if not isinstance(item.value, dict) or "type" not in item.value:
         advice = f"Known: {listing(slot.family.names())}."
         problems.append(item.problem(f"a {family}: a name, or {{type: name, ...}}", advice))
         return None
     model = named(slot.family, item.value["type"], problems)
-    return compile_block(model, item, problems, known=("type",)) if model else None
+    block = compile_block(model, item, problems, known=("type",)) if model else None
+    if block is None or not slot.each_own:
+        return block
+    listed = [Problem((*item.path, key), _NO_EACH, d.plain(), _NO_EACH_ADVICE, item.place) for key, d in _enumerated(block)]
+    problems.extend(listed)
+    return None if listed else EachOwnBlock(block, Spec(block.plain()))
+
+
+_NO_EACH = "a value, or drawn by uniform, normal or choice"
+_NO_EACH_ADVICE = "Every object draws its own: write choice where one of several values is meant."
+
+
+def _enumerated(block: Block) -> Iterator[tuple[str, Drawn]]:
+    return ((key, drawn) for key, drawn in block.draws() if drawn.draw.kind == "each")
 
 
 def named(family: Any, name: Item, problems: list[Problem]) -> type[Any] | None:
     """Return the class that a ``type`` names, or None where nothing has the name."""
-    if isinstance(name.value, str):
+    if isinstance(name.value, str) or name.value in family:
         try:
             return family.get(name.value)
         except UnknownNameError:

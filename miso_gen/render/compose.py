@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from miso_gen.planes import Planes
+from miso_gen.scene.crowd import Crowd
+from miso_gen.scene.figures import FULL
 from miso_gen.scene.textures import array_of
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from miso_gen.geometry import Box
     from miso_gen.planes import Bits
+    from miso_gen.scene.figures import Colour
     from miso_gen.scene.pixels import PixelType
     from miso_gen.scene.scene import Layer, Scene
     from miso_gen.scene.textures import Painted
@@ -36,7 +39,7 @@ class Rendered:
 
     channels: int
     painted: Painted
-    levels: Planes
+    levels: Painted
     labels: Painted | None
 
     @cached_property
@@ -50,7 +53,7 @@ class Rendered:
     @cached_property
     def truth(self) -> NDArray[np.uint8]:
         """(h, w) uint8: 0 irrelevant, 1 localisation, 2 discriminative."""
-        return self.levels.expand()
+        return array_of(self.levels)
 
     @cached_property
     def instances(self) -> NDArray[Any] | None:
@@ -81,9 +84,12 @@ def render_box(scene: Scene, box: Box) -> Rendered:
     if box.empty or box.intersection(scene.box) != box:
         raise ValueError(f"box must lie on the {scene.height} x {scene.width} image and hold a pixel, got {box}.")
     painted = scene.background.paint(box, scene.pixels, box)
-    levels = Planes(_TRUTH, box.shape, {})
+    levels: Painted = Planes(_TRUTH, box.shape, {})
     labels: Painted | None = None if scene.instances is None else Planes(scene.instances, box.shape, {})
     for layer in scene.layers:
+        if isinstance(layer, Crowd):
+            painted, levels, labels = _crowded(layer, box, scene, painted, levels, labels)
+            continue
         inside = layer.region.bounds.intersection(box)
         if inside.empty:
             continue
@@ -95,7 +101,7 @@ def render_box(scene: Scene, box: Box) -> Rendered:
             painted = _over(painted, shown, layer.texture.paint(box, scene.pixels, inside), scene.pixels)
         if layer.truth is None:
             continue
-        levels = levels.over(mask, Planes(_TRUTH, box.shape, {layer.truth: mask} if layer.truth else {}))
+        levels = _relabelled(levels, mask, Planes(_TRUTH, box.shape, {layer.truth: mask} if layer.truth else {}))
         if labels is not None:
             labels = _relabelled(labels, mask, ids)
     return Rendered(scene.channels, painted, levels, labels)
@@ -128,3 +134,38 @@ def _relabelled(labels: Painted, mask: Bits, ids: Painted | None) -> Painted:
     if isinstance(labels, Planes) and not labels.planes:
         return np.asarray(top)
     return np.where(mask.unpack(), top, array_of(labels)).astype(labels.dtype, copy=False)
+
+
+def _crowded(
+    crowd: Crowd, box: Box, scene: Scene, painted: Painted, levels: Painted, labels: Painted | None
+) -> tuple[Painted, Painted, Painted | None]:
+    """Return pixels, truth and object ids with cells on top of them."""
+    stamps = list(crowd.stamps(box))
+    if not stamps:
+        return painted, levels, labels
+    below = array_of(painted)
+    image = np.array(below) if below.ndim == 3 else np.repeat(below[None], scene.channels, axis=0)
+    truth, ids = np.array(array_of(levels)), None if labels is None else np.array(array_of(labels))
+    for cell, stamp in stamps:
+        place = stamp.box.within(box)
+        for (part, weight), colour in zip(stamp.covers, cell.figure.colours, strict=True):
+            if not part.empty:
+                _blend(image[(slice(None), *part.within(box))], weight, colour, scene.pixels)
+        covered = stamp.codes != 0
+        np.copyto(truth[place], np.take(cell.levels, stamp.codes), where=covered)
+        if ids is not None:
+            np.copyto(ids[place], ids.dtype.type(cell.instance), where=covered)
+    return image, truth, ids
+
+
+def _blend(image: NDArray[Any], weight: NDArray[np.uint16], colour: Colour, pixels: PixelType) -> None:
+    """Lay a colour over pixels (channels, h, w): (below (256 - w) + colour w + 128) >> 8, in whole numbers."""
+    word = np.uint16 if pixels.top == 255 else np.uint32
+    weight = weight.astype(word, copy=False)
+    left = word(FULL) - weight
+    for values, value in zip(image, colour, strict=True):
+        levels = pixels.to_levels(values) * left
+        levels += weight * word(pixels.level(value))
+        levels += word(FULL // 2)
+        levels >>= word(8)
+        values[...] = pixels.of_levels(levels)

@@ -96,41 +96,58 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a contact sheet."""
+    """One row of a contact sheet; ``stacked`` where the truth lies below its image, not beside it."""
 
     title: str
     note: str
     cells: tuple[Cell, ...]
+    stacked: bool = False
+
+
+_GAP, _LINE = 10, 15
 
 
 def contact_sheet(heading: str, rows: Sequence[Row], side: int) -> Image.Image:
-    """Return a page of images, each beside its truth, under a heading, a row each; pictures are ``side`` px at most."""
-    gap, line = 10, 15
+    """Return a page of images with their truth, under a heading, a row each; pictures are ``side`` px at most."""
     plain, strong, large = _font(13), _font(16), _font(20)
-    columns = max(len(row.cells) for row in rows)
-    captions = (plain.getlength(f"{cell.caption} {cell.note}") for row in rows for cell in row.cells)
-    block = max(2 * side + 2, int(max(captions)) + 8)
+    blocks = [_block_width(row, side, plain) for row in rows]
     texts = [strong.getlength(row.title) + 8 + plain.getlength(row.note) for row in rows]
-    width = int(max(columns * (block + gap), _legend_width(plain), *texts)) + 2 * gap
-    heights = [max(cell.shrunk.image.shape[0] for cell in row.cells) + 4 * line + gap for row in rows]
-    page = Image.new("RGB", (width, 4 * line + sum(heights) + 2 * line), _PAPER)
+    pictures = [len(row.cells) * (block + _GAP) for row, block in zip(rows, blocks, strict=True)]
+    width = int(max(*pictures, _legend_width(plain), *texts)) + 2 * _GAP
+    heights = [_picture_height(row) + 4 * _LINE + _GAP for row in rows]
+    page = Image.new("RGB", (width, 4 * _LINE + sum(heights) + 2 * _LINE), _PAPER)
     draw = ImageDraw.Draw(page)
-    draw.text((gap, 12), heading, _INK, large)
-    top = 4 * line
-    for row, height in zip(rows, heights, strict=True):
-        draw.text((gap, top), row.title, _INK, strong)
-        draw.text((gap + 8 + strong.getlength(row.title), top + 3), row.note, _FAINT, plain)
-        left = gap
+    draw.text((_GAP, 12), heading, _INK, large)
+    top = 4 * _LINE
+    for row, block, height in zip(rows, blocks, heights, strict=True):
+        draw.text((_GAP, top), row.title, _INK, strong)
+        draw.text((_GAP + 8 + strong.getlength(row.title), top + 3), row.note, _FAINT, plain)
+        left = _GAP
         for cell in row.cells:
-            page.paste(Image.fromarray(cell.shrunk.picture), (left, top + 2 * line - 4))
-            page.paste(Image.fromarray(cell.shrunk.truth_picture), (left + side + 2, top + 2 * line - 4))
-            below = top + height - 2 * line - gap
+            place = left, top + 2 * _LINE - 4
+            page.paste(Image.fromarray(cell.shrunk.picture), place)
+            beside = (left, place[1] + cell.shrunk.image.shape[0] + 2) if row.stacked else (left + side + 2, place[1])
+            page.paste(Image.fromarray(cell.shrunk.truth_picture), beside)
+            below = top + height - 2 * _LINE - _GAP
             draw.text((left, below), cell.caption, _INK, plain)
-            draw.text((left + 6 + plain.getlength(cell.caption), below), cell.note, _FAINT, plain)
-            left += block + gap
+            after = (left, below + _LINE) if row.stacked else (left + 6 + plain.getlength(cell.caption), below)
+            draw.text(after, cell.note, _FAINT, plain)
+            left += block + _GAP
         top += height
-    _legend(draw, (gap, top), plain)
+    _legend(draw, (_GAP, top), plain)
     return page
+
+
+def _block_width(row: Row, side: int, font: Any) -> int:
+    """Return the width of an image of a row, with its truth and its captions."""
+    if row.stacked:
+        return max(side, *(int(font.getlength(text)) for cell in row.cells for text in (cell.caption, cell.note)))
+    return max(2 * side + 2, *(int(font.getlength(f"{cell.caption} {cell.note}")) + 8 for cell in row.cells))
+
+
+def _picture_height(row: Row) -> int:
+    height: int = max(cell.shrunk.image.shape[0] for cell in row.cells)
+    return 2 * height + 2 if row.stacked else height
 
 
 def overlay_page(heading: str, shrunk: Shrunk) -> Image.Image:
@@ -149,7 +166,7 @@ def overlay_page(heading: str, shrunk: Shrunk) -> Image.Image:
 def png(page: Image.Image) -> bytes:
     """Return a page as PNG, its colours reduced to 256."""
     buffer = BytesIO()
-    page.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    page.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

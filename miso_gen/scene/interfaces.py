@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miso_gen.geometry import Box
+    from miso_gen.recipe.model import Canvas
     from miso_gen.recipe.plan import ImagePlan
 
 
@@ -53,8 +54,14 @@ class PaintedBackground(Background):
     few_valued: ClassVar[bool] = False  #: whether it paints pictures of few values
 
     @abstractmethod
-    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> Painted:
-        """Return the pixels of a box, the same in all channels, or shape (channels, h, w); random bits from ``noise``."""
+    def paint(self, box: Box, canvas: Canvas, noise: NoiseField) -> Painted:
+        """Return the pixels of a box, the same in all channels, or shape (channels, h, w).
+
+        Args:
+            box: The box.
+            canvas: The image: its size, its channels and the type of its pixels (``PixelType(canvas.dtype)``).
+            noise: Random bits per pixel; ``Stream(*noise.address, ...)`` for other draws.
+        """
 
 
 class ScatteredPoints(PointProcess):
@@ -85,6 +92,7 @@ class _Painted:
     """A background with its random bits."""
 
     background: PaintedBackground
+    canvas: Canvas
     noise: NoiseField
 
     @property
@@ -92,7 +100,7 @@ class _Painted:
         return self.background.few_valued
 
     def paint(self, box: Box, pixels: PixelType, within: Box) -> Painted:
-        return self.background.paint(box, pixels, self.noise)
+        return self.background.paint(box, self.canvas, self.noise)
 
 
 @lru_cache(maxsize=64)
@@ -104,35 +112,51 @@ def silhouette(morphologies: OutlinedMorphologies, name: str, height: int, width
 class SceneScenario(Scenario):
     """A scenario that makes scenes."""
 
-    background: Annotated[Background, OneOf(BACKGROUNDS)] = chosen("salt-and-pepper")
-    """What fills the image outside of the object."""
-
-    pair_noise: Literal["independent", "shared"] = "independent"
-    """Whether the images of a pair share all noise, and differ in their evidence only."""
-
     @abstractmethod
     def scene(self, plan: ImagePlan) -> Scene:
         """Return the scene of a planned image of this scenario."""
 
     def noise(self, plan: ImagePlan, thing: str) -> NoiseField:
         """Return the noise field of a thing in an image."""
-        return NoiseField(*plan.address(thing, shared=self.pair_noise == "shared"))
+        return NoiseField(*plan.address(thing, shared=False))
 
-    def blank(self, plan: ImagePlan) -> dict[str, Any]:
-        """Return the arguments of :class:`Scene` that every image shares: canvas, pixel type, background."""
-        if not isinstance(self.background, PaintedBackground):
-            raise TypeError(f"background {self.background.type_name!r} must be a PaintedBackground.")
+    def on(self, background: Background, plan: ImagePlan) -> dict[str, Any]:
+        """Return the arguments of :class:`Scene` for the canvas, the pixel type and a background."""
+        if not isinstance(background, PaintedBackground):
+            raise TypeError(f"background {background.type_name!r} must be a PaintedBackground.")
         canvas = plan.canvas
         return {
             "height": canvas.height,
             "width": canvas.width,
             "channels": canvas.channels,
             "pixels": PixelType(canvas.dtype),
-            "background": _Painted(self.background, self.noise(plan, "background")),
+            "background": _Painted(background, canvas, self.noise(plan, "background")),
         }
 
 
-class SilhouetteScenario(SceneScenario):
+class PairedScenario(SceneScenario):
+    """A scenario of pairs."""
+
+    pair_noise: Literal["independent", "shared"] = "independent"
+    """Whether the images of a pair share all noise, and differ in their evidence only."""
+
+    def noise(self, plan: ImagePlan, thing: str) -> NoiseField:
+        """Return the noise field of a thing in an image."""
+        return NoiseField(*plan.address(thing, shared=self.pair_noise == "shared"))
+
+
+class BackgroundScenario(PairedScenario):
+    """A scenario of pairs on one background."""
+
+    background: Annotated[Background, OneOf(BACKGROUNDS)] = chosen("salt-and-pepper")
+    """What fills the image outside of the object."""
+
+    def blank(self, plan: ImagePlan) -> dict[str, Any]:
+        """Return the arguments of :class:`Scene` that every image shares: canvas, pixel type, background."""
+        return self.on(self.background, plan)
+
+
+class SilhouetteScenario(BackgroundScenario):
     """A scenario about one large silhouette. Source: MISO, sections on scenarios and pixel rules."""
 
     morphologies: Annotated[Morphologies, OneOf(MORPHOLOGIES)] = chosen("builtin")

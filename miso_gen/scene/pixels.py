@@ -51,6 +51,18 @@ class PixelType:
             return (levels.astype(np.float64) / 65535.0).astype(np.float32)
         return levels.astype(self.dtype, copy=False)
 
+    def of_values(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Return values in [0, 1] as pixels: floor(top v + 1/2)."""
+        levels = values * float(self.top)
+        levels += 0.5
+        return self.of_levels(levels.astype(np.int32))
+
+    def to_levels(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return pixels as whole numbers in 0 .. top, the nearest."""
+        if self.name == "float32":
+            return np.floor(values.astype(np.float64) * 65535.0 + 0.5).astype(np.uint32)
+        return values
+
     def of_bytes(self, levels: NDArray[np.uint8]) -> NDArray[Any]:
         """Return 8-bit levels (0 .. 255 for 0 .. 1) as pixels."""
         if self.name == "uint8":

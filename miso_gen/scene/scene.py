@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miso_gen.recipe.plan import ImagePlan
+    from miso_gen.scene.crowd import Crowd
     from miso_gen.scene.pixels import PixelType
     from miso_gen.scene.regions import LabelledRegion, Region
     from miso_gen.scene.textures import Texture, Tiled
@@ -94,7 +95,7 @@ class Scene:
     channels: int
     pixels: PixelType
     background: Texture
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer | Crowd, ...]
     objects: tuple[Objects, ...] = ()
     instances: np.dtype[Any] | None = None
     drawn: Mapping[str, float | int | str] = field(default_factory=dict)
@@ -104,9 +105,13 @@ class Scene:
     def few_valued(self) -> bool:
         """Whether image and instances are pictures of few values, which are rendered a bit a pixel."""
         plain = self.channels == 1 and self.background.few_valued
-        textures = all(layer.texture is None or layer.texture.few_valued for layer in self.layers)
-        labelled = self.instances is not None and any(hasattr(layer.region, "labels") for layer in self.layers)
-        return plain and textures and not labelled
+        return plain and all(self._few_valued(layer) for layer in self.layers)
+
+    def _few_valued(self, layer: Layer | Crowd) -> bool:
+        if not isinstance(layer, Layer):
+            return False
+        labelled = self.instances is not None and hasattr(layer.region, "labels")
+        return not labelled and (layer.texture is None or layer.texture.few_valued)
 
     @property
     def box(self) -> Box:

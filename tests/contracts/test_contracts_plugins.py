@@ -17,18 +17,25 @@ from miso_gen.geometry import Box
 from miso_gen.planes import Planes
 from miso_gen.recipe import (
     BACKGROUNDS,
+    CELLS,
     DEFORMATIONS,
     MORPHOLOGIES,
     POINTS,
+    RULES,
     SCENARIOS,
+    EachOwn,
     ImagePlan,
     Plugin,
+    Scenario,
     load_recipe,
     plan_images,
 )
+from miso_gen.recipe.model import Canvas
 from miso_gen.recipe.plugins import Evidence
+from miso_gen.recipe.problems import NOTHING
+from miso_gen.recipe.slots import default
 from miso_gen.render import render_box
-from miso_gen.rng import NoiseField
+from miso_gen.rng import NoiseField, Stream
 from miso_gen.scene import make_scene
 from miso_gen.scene.interfaces import (
     OutlinedMorphologies,
@@ -37,7 +44,6 @@ from miso_gen.scene.interfaces import (
     SceneScenario,
     ShapeDeformation,
 )
-from miso_gen.scene.pixels import PixelType
 from miso_gen.scene.textures import array_of
 
 FAMILIES = {
@@ -46,6 +52,8 @@ FAMILIES = {
     "morphologies": MORPHOLOGIES,
     "points": POINTS,
     "deformation": DEFORMATIONS,
+    "cell": CELLS,
+    "rule": RULES,
 }
 EVERY = [(family, name) for family, registry in FAMILIES.items() for name in registry.names()]
 HEAD = {"schema": 1, "name": "test", "splits": ["test"], "seed": 5}
@@ -67,9 +75,11 @@ def example_of(cls: type[Plugin]) -> Any:
 
 def plans_of(name: str) -> tuple[ImagePlan, ...]:
     """Plan a scenario with its defaults at 256 px, the lengths of known ones scaled to it."""
-    entry = {**literal.small(name, SHAPE), "type": name}
-    entry = {key: value for key, value in entry.items() if key in (*SCENARIOS.get(name).model_fields, "type")}
-    return plan_images(load_recipe({**HEAD, "canvas": {"shape": list(SHAPE)}, "scenarios": [entry]}))
+    return tuple(literal.plans_of(literal.small(name, SHAPE), SHAPE, seed=5).values())
+
+
+def scenario_of(plan: ImagePlan) -> Scenario:
+    return SCENARIOS.get(plan.type).from_spec(plan.spec)
 
 
 # --- every family -----------------------------------------------------------------------------------------------------
@@ -116,8 +126,14 @@ def made(family: str, name: str) -> list[Plugin]:
     if family == "scenario":
         return [SCENARIOS.get(name).from_spec(plan.spec) for plan in plans_of(name)[:3]]
     example = example_of(cls_of(family, name))
-    while "type" not in example:
-        (example,) = example.values()
+    while not (isinstance(example, dict) and "type" in example):
+        (example, *_) = example.values() if isinstance(example, dict) else example
+        example = {"type": example} if isinstance(example, str) else example
+    if any(default(cls_of(family, name), field) is NOTHING for field in cls_of(family, name).model_fields):
+        return [cls_of(family, name).from_spec(example)]
+    if family in ("cell", "background"):  # with draws in the places of numbers
+        family_of = EachOwn(FAMILIES[family])
+        return [family_of.validate({"type": name, **spec}).sample(Stream("contract", name)) for spec in ({}, example)]
     return [cls_of(family, name).from_spec(spec) for spec in ({}, example)]
 
 
@@ -152,6 +168,7 @@ class TestScenario:
         cls = SCENARIOS.get(name)
         assert issubclass(cls, SceneScenario)
         assert cls.evidence in get_args(Evidence)
+        assert all(scenario_of(plan).reason in get_args(Evidence) for plan in plans_of(name))
         assert isinstance(cls.shortcuts, tuple)
         assert all(isinstance(text, str) and text for text in cls.shortcuts)
         assert len(cls.classes) >= 2
@@ -161,18 +178,20 @@ class TestScenario:
     def test_the_example_is_a_recipe(self, name: str) -> None:
         example = example_of(SCENARIOS.get(name))
         recipe = load_recipe({**HEAD, "canvas": {"shape": [3072, 3072]}, **example})
-        assert [entry.type for entry in recipe.scenarios] == [name]
+        assert {entry.type for entry in recipe.scenarios} == {name}
+        assert plan_images(recipe)
 
     def test_plans_are_plain_data(self, name: str) -> None:
         plans = plans_of(name)
         assert plans
-        assert {plan.label for plan in plans} == set(range(len(SCENARIOS.get(name).classes)))
+        assert {plan.label for plan in plans} == set(range(len(scenario_of(plans[0]).class_names)))
+        assert scenario_of(plans[0]).class_names == SCENARIOS.get(name).classes  # those of the defaults
         for plan in plans:
             assert json.loads(json.dumps(plan.spec)) == plan.spec
             assert json.loads(json.dumps(dict(plan.settings))) == plan.settings
             assert json.loads(json.dumps(dict(plan.params))) == plan.params
             assert pickle.loads(pickle.dumps(plan)) == plan
-            assert plan.class_name == SCENARIOS.get(name).classes[plan.label]
+            assert plan.class_name == scenario_of(plan).class_names[plan.label]
 
     def test_images(self, name: str) -> None:
         """Shapes, types, levels, and that the object table speaks of what is there."""
@@ -180,7 +199,7 @@ class TestScenario:
         for plan in {plan.label: plan for plan in plans}.values():
             scene = make_scene(plan)
             found = render_box(scene, scene.box)
-            assert found.image.shape == (1, *SHAPE)
+            assert found.image.shape == (plan.canvas.channels, *SHAPE)
             assert found.image.dtype == np.uint8
             assert found.truth.shape == SHAPE
             assert found.truth.dtype == np.uint8
@@ -201,15 +220,15 @@ class TestScenario:
             json.dumps(dict(scene.drawn))
 
     def test_labels_show_in_the_truth_or_are_an_absence(self, name: str) -> None:
-        """DESIGN section 4: only an absence has an image without discriminative pixels, and then of class 0."""
+        """Only labels that an absence makes true have images without discriminative pixels."""
         for plan in plans_of(name):
             truth = literal.whole(plan).truth
             if not (truth == 2).any():
-                assert SCENARIOS.get(name).evidence == "absence"
-                assert plan.label == 0
+                assert plan.label in scenario_of(plan).blank_labels
 
     def test_splits_differ(self, name: str) -> None:
-        entry = {**literal.small(name, SHAPE), "fuzz": 0.1}
+        entry = literal.small(name, SHAPE)
+        entry |= {"fuzz": 0.1} if "fuzz" in entry else {}
         train, test = (
             literal.plans_of(entry, SHAPE, splits=["train", "test"])[f"{name}/{split}/0001"] for split in ("train", "test")
         )
@@ -218,37 +237,41 @@ class TestScenario:
     def test_other_scenarios_change_nothing(self, name: str) -> None:
         alone = {plan.id: plan for plan in plans_of(name)}
         others = [{**literal.small(other, SHAPE), "name": f"other-{other}"} for other in SCENARIOS.names()]
-        mine = {"type": name, **literal.small(name, SHAPE)}
-        recipe = load_recipe({**HEAD, "canvas": {"shape": list(SHAPE)}, "scenarios": [*others, mine]})
+        channels = literal.channels_of(name)
+        others = [other for other in others if channels == 3 or other["type"] not in literal.COLOURED]
+        canvas = {"shape": list(SHAPE), "channels": channels}
+        recipe = load_recipe({**HEAD, "canvas": canvas, "scenarios": [*others, literal.small(name, SHAPE)]})
         among = {plan.id: plan for plan in plan_images(recipe) if plan.scenario == name}
         assert among == alone
 
     @pytest.mark.full
     def test_defaults_at_full_size(self, name: str) -> None:
-        plans = literal.plans_of({"type": name}, (3072, 3072))
+        plans = literal.plans_of(literal.counted(name), (3072, 3072))
         for plan in {plan.label: plan for plan in plans.values()}.values():
             scene = make_scene(plan)
             found = render_box(scene, Box(1024, 1024, 1536, 1536))
-            assert found.image.shape == (1, 512, 512)
+            assert found.image.shape == (plan.canvas.channels, 512, 512)
 
 
 # --- the other families -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", BACKGROUNDS.names())
-def test_backgrounds_paint_any_box(name: str, dtype: str) -> None:
+def test_backgrounds_paint_any_box(name: str, dtype: str, channels: int) -> None:
     shape = (520, 530)
     for background in made("background", name):
         assert isinstance(background, PaintedBackground)
-        pixels, noise = PixelType(dtype), NoiseField("contract", name)
+        canvas, noise = Canvas(shape=shape, channels=channels, dtype=dtype), NoiseField("contract", name)
 
         def painted(
-            box: Box, shown: PaintedBackground = background, pixels: PixelType = pixels, noise: NoiseField = noise
+            box: Box, shown: PaintedBackground = background, canvas: Canvas = canvas, noise: NoiseField = noise
         ) -> np.ndarray:
-            found = shown.paint(box, pixels, noise)
+            found = shown.paint(box, canvas, noise)
             assert isinstance(found, Planes) == shown.few_valued
-            assert found.dtype == np.dtype(pixels.dtype)
+            assert found.dtype == np.dtype(canvas.dtype)
+            assert found.shape[:-2] in ((), (canvas.channels,))
             assert found.shape[-2:] == box.shape
             return array_of(found)
 

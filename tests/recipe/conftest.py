@@ -153,6 +153,7 @@ def fakes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for registry, members in FAKES.items():
             patch.setattr(registry, "_members", dict(members))
+            patch.setattr(registry, "_aliases", {})
             patch.setattr(registry, "_discovered", True)
             for name, member in members.items():
                 member.type_name = name

@@ -8,11 +8,12 @@ from miso_gen.planes import Bits
 from miso_gen.recipe.parameters import UnitInterval
 from miso_gen.recipe.plugins import BACKGROUNDS
 from miso_gen.scene.interfaces import PaintedBackground
+from miso_gen.scene.pixels import PixelType
 
 if TYPE_CHECKING:
     from miso_gen.geometry import Box
+    from miso_gen.recipe.model import Canvas
     from miso_gen.rng import NoiseField
-    from miso_gen.scene.pixels import PixelType
     from miso_gen.scene.textures import Painted
 
 
@@ -30,6 +31,6 @@ class Constant(PaintedBackground):
     value: UnitInterval = 0.5
     """The value."""
 
-    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> Painted:
+    def paint(self, box: Box, canvas: Canvas, noise: NoiseField) -> Painted:
         """See :class:`PaintedBackground`."""
-        return pixels.planes(box.shape, {self.value: Bits.full(box.shape)} if self.value else {})
+        return PixelType(canvas.dtype).planes(box.shape, {self.value: Bits.full(box.shape)} if self.value else {})

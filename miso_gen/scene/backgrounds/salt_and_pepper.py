@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 from miso_gen.recipe.parameters import UnitInterval
 from miso_gen.recipe.plugins import BACKGROUNDS
 from miso_gen.scene.interfaces import PaintedBackground
+from miso_gen.scene.pixels import PixelType
 
 if TYPE_CHECKING:
     from miso_gen.geometry import Box
+    from miso_gen.recipe.model import Canvas
     from miso_gen.rng import NoiseField
-    from miso_gen.scene.pixels import PixelType
     from miso_gen.scene.textures import Painted
 
 
@@ -31,6 +32,6 @@ class SaltAndPepper(PaintedBackground):
     probability: UnitInterval = 0.5
     """Chance of a 1."""
 
-    def paint(self, box: Box, pixels: PixelType, noise: NoiseField) -> Painted:
+    def paint(self, box: Box, canvas: Canvas, noise: NoiseField) -> Painted:
         """See :class:`PaintedBackground`."""
-        return pixels.planes(box.shape, {1.0: noise.bernoulli(self.probability, box)})
+        return PixelType(canvas.dtype).planes(box.shape, {1.0: noise.bernoulli(self.probability, box)})

@@ -1,0 +1,1 @@
+"""Rules of cell fields: one file each."""
