@@ -82,6 +82,11 @@ class Bits:
         """Return the number of pixels in the mask."""
         return int(np.bitwise_count(self.words).sum())
 
+    def rows(self) -> slice:
+        """Return the rows from the first to the last that hold a pixel of the mask, none where it is empty."""
+        found = np.flatnonzero(np.bitwise_or.reduce(self.words, axis=1))
+        return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0)
+
     def cells(self) -> NDArray[np.uint64]:
         """Return the pixels in each 16 x 16 cell, shape (ceil(h / 16), ceil(w / 16)), uint64; cells start at the corner."""
         height, width = self.shape

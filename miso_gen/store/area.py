@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miso_gen.store.layout import ArrayName, ImageLayout
+    from miso_gen.store.summary import ImageCells
 
     UInt64Array = NDArray[np.uint64]
     Plane = NDArray[Any] | Planes
@@ -183,11 +184,9 @@ class AreaEncoder:
         cells = image_planes_cells(image) if isinstance(image, Planes) else image_cells(image)
         self._summary[(0, *place)] = cells.sums
         self._histogram += cells.histogram
-        constants: Constants | None = None
-        if cells.binary:
-            constants = _constant_image(box, cells.sums, self.layout.channels)
-        elif isinstance(image, Planes):
-            constants = _constant_planes(box, image)
+        constants = _constant_planes(box, image) if isinstance(image, Planes) and not cells.binary else None
+        if constants is None and image.dtype.kind == "u":
+            constants = _constant_image(box, cells, self.layout.channels)
         self._encode("image", box, image, constants)
         counts = truth_planes_cells(truth) if isinstance(truth, Planes) else truth_cells(truth)
         self._summary[(1, *place)] = counts.ones
@@ -331,10 +330,11 @@ def _truth_value(ones: int, twos: int, size: int) -> int | None:
     return {0: 1, size: 2}.get(twos)
 
 
-def _constant_image(box: Box, sums: UInt64Array, channels: int) -> Constants:
-    """Return the value of every block of a binary image that is all 0 or all 255."""
-    rows = zip(_block_sums(sums), _block_sizes(box), strict=True)
-    return [[{0: 0, 255 * size * channels: 255}.get(total) for total, size in zip(*row, strict=True)] for row in rows]
+def _constant_image(box: Box, cells: ImageCells, channels: int) -> Constants:
+    """Return the value of every block of an image of whole numbers that is all 0, or all 255 in a binary one."""
+    rows = zip(_block_sums(cells.sums), _block_sizes(box), strict=True)
+    full = 255 * channels if cells.binary else -1
+    return [[{0: 0, full * size: 255}.get(total) for total, size in zip(*row, strict=True)] for row in rows]
 
 
 def _checked_zeros(box: Box, values: Constants, plane: NDArray[Any]) -> Constants:
