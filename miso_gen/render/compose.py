@@ -87,10 +87,10 @@ def render_box(scene: Scene, box: Box) -> Rendered:
         if not layer.region.bounds.overlaps(box):
             continue
         mask, ids = _region(layer, box, labels)
-        if mask is None or not mask.any():
+        if mask is None or not (rows := mask.rows()).stop:
             continue
         if layer.texture is not None:
-            painted = _over(painted, layer, layer.texture, mask, box, scene.pixels)
+            painted = _over(painted, layer, layer.texture, mask, rows, box, scene.pixels)
         if layer.truth is None:
             continue
         levels = levels.over(mask, Planes(_TRUTH, box.shape, {layer.truth: mask} if layer.truth else {}))
@@ -111,9 +111,8 @@ def _region(layer: Layer, box: Box, labels: Painted | None) -> tuple[Bits | None
     return mask, None if mask is None else Planes(labels.dtype, box.shape, {layer.instance: mask})
 
 
-def _over(below: Painted, layer: Layer, texture: Texture, mask: Bits, box: Box, pixels: PixelType) -> Painted:
-    """Return the picture of a box with a layer's texture on top of it where the mask is."""
-    rows = mask.rows()
+def _over(below: Painted, layer: Layer, texture: Texture, mask: Bits, rows: slice, box: Box, pixels: PixelType) -> Painted:
+    """Return the picture of a box with a layer's texture on top of it where the mask, which has pixels in these rows, is."""
     touched = Box(box.top + rows.start, box.left, box.top + rows.stop, box.right)
     if not texture.few_valued:  # bytes cost more than bits: only the rows that the layer touches are painted
         mask = mask.crop(rows, slice(0, box.width))

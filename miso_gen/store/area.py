@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Parts = dict[ArrayName, Plane]
     Constants = list[list[float | None]]  # of every block the one value that it holds, None where it holds several
 
-_PIECE_BYTES = 1 << 20  #: tiles larger than this are worked through in pieces, so that they stay in cache
+_PIECE_BYTES = 2 << 20  #: tiles larger than this are worked through in pieces, so that they stay in cache
 _BLOCK_CELLS = BLOCK // CELL
 
 
@@ -232,7 +232,7 @@ class AreaEncoder:
         """Hash and encode an array; where blocks and chunks coincide, one copy in cache serves both."""
         digests, encoder, chunk = self._digests[name], self._encoders[name], self.layout.chunk
         dtype, lead, fused = self._dtypes[name], pixels.shape[:-2], chunk == BLOCK
-        sure = constants is not None and name != "instances"  # then a block without a constant is not all zero
+        zeros = constant_digest(encoder.array.dtype, (*lead, BLOCK, BLOCK), 0)
         first_row, first_col = (self.area.top + box.top) // BLOCK, (self.area.left + box.left) // BLOCK
         chunk_row, chunk_col = box.top // BLOCK, box.left // BLOCK
         for i, (top, bottom) in enumerate(_cuts(box.height, BLOCK)):
@@ -248,9 +248,11 @@ class AreaEncoder:
                         encoder.add(chunk_row + i, chunk_col + j, pixels[..., top:bottom, left:right])
                     continue
                 block = np.ascontiguousarray(pixels[..., top:bottom, left:right], dtype)
-                digests.add(first_row + i, first_col + j, block_digest(block))
-                if fused and whole and sure:
-                    encoder.put(chunk_row + i, chunk_col + j, block)
+                digest = block_digest(block)
+                digests.add(first_row + i, first_col + j, digest)
+                if fused and whole:
+                    if digest != zeros:
+                        encoder.put(chunk_row + i, chunk_col + j, block)
                 elif fused:
                     encoder.add(chunk_row + i, chunk_col + j, block)
         if not fused:
