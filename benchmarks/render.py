@@ -2,8 +2,8 @@
 
 Both are done image by image and turn by turn (A B A B) in one process. Ours is all of ``carry_out``: scene, image, truth,
 instances where due, summary, digests, checksums, compression, files, commit. A repeat goes once over the sample in index order,
-so that the caches of silhouettes, discs and tiles are in the state that a build finds them in ("as in a build"); for "cold" they
-are emptied before every image.
+so that the caches of silhouettes, discs, tiles and labels are in the state that a build finds them in ("as in a build"); for
+"cold" they are emptied before every image.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def check(one: Sampled, site: Site, path: Path) -> None:
 def measure_scenario(scenario: str, images: Sequence[Sampled], site: Site, repeats: int) -> dict[str, list[Time]]:
     """Return the weighted time over all images, by way and repeat, in seconds an image."""
     path = Path(site.target.describe("literal.npy"))
-    caches = list(sample.scene_caches())
+    caches = list(sample.caches())
     out: dict[str, list[Time]] = {"ours": [], "cold": [], "literal": []}
     total = sum(one.weight for one in images)
     for repeat in range(-1, repeats):  # the first is a warm-up

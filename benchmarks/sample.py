@@ -18,6 +18,7 @@ from miso_gen.recipe.plugins import SCENARIOS
 from miso_gen.scene import make_scene
 from miso_gen.scene.interfaces import silhouette
 from miso_gen.store import open_target
+from miso_gen.store.memo import label_blocks
 from miso_gen.work import Site, fingerprint
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ def site(folder: Path, recipe: str) -> Site:
     return Site(open_target(folder), loaded.digest, fingerprint(), loaded.codec)
 
 
-def scene_caches() -> Iterator[Any]:
-    """Yield the bounded caches of ``miso_gen.scene``: rasterised silhouettes, deformations, discs, tiles."""
+def caches() -> Iterator[Any]:
+    """Yield what a process keeps for later images: silhouettes, deformations, discs, tiles, and encoded blocks of labels."""
+    yield label_blocks
     for name, module in list(sys.modules.items()):
         if name.startswith("miso_gen.scene"):
             for value in vars(module).values():

@@ -22,9 +22,14 @@ STAGES = {
         "miso_gen.store.area.image_planes_cells",
         "miso_gen.store.area.truth_planes_cells",
     ),
-    "digest": ("miso_gen.store.area.block_digest", "miso_gen.store.area.constant_digest"),
+    "digest": (
+        "miso_gen.store.area.block_digest",
+        "miso_gen.store.memo.block_digest",
+        "miso_gen.store.area.constant_digest",
+    ),
     "encode": (
         "miso_gen.store.shards.encode_chunk",
+        "miso_gen.store.memo.encode_chunk",
         "miso_gen.store.commit.encode_chunk",
         "miso_gen.store.area.ShardEncoder.finish",
     ),

@@ -46,7 +46,7 @@ class Site:
         recipe_digest: What pieces of an earlier build must agree with.
         fingerprint: What every worker must run, see :func:`fingerprint`.
         codec: ``lz4`` or ``zstd``.
-        tile: Side in pixels of what is rendered at a time; eight times as wide where that is a bit a pixel.
+        tile: Height in pixels of what is rendered at a time; twice as wide, eight times where that is a bit a pixel.
         chunk: Side of the stored chunks in pixels.
         shard: Side of the stored shards in pixels; None: chosen by size.
     """
@@ -170,8 +170,8 @@ def _prepare_process() -> None:
 
 
 def _render(scene: Scene, area: Box, writer: ImageWriter | ShardWriter, tile: int) -> None:
-    # Bits are an eighth of bytes: wider tiles of them still fit into the cache.
-    for box in area.tiles(tile, 8 * tile if scene.few_valued else tile):
+    # Wide tiles are fewer; these still fit into the cache, as bits are an eighth of bytes.
+    for box in area.tiles(tile, 8 * tile if scene.few_valued else 2 * tile):
         send(scene, box, writer)
 
 

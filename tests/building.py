@@ -61,9 +61,9 @@ SLOW: dict[str, Any] = {
     "seed": 5,
     "canvas": {"shape": [1024, 1024]},
     "splits": ["test"],
-    "scenarios": [{"type": "evp", "morphologies": "builtin", "fuzz": {"each": [0.0, 0.1, 0.2]}}],
+    "scenarios": [{"type": "evp", "morphologies": "builtin", "fuzz": {"each": [0.0, 0.1, 0.2, 0.3, 0.4]}}],
 }
-SLOW_IMAGES = 144
+SLOW_IMAGES = 240
 
 #: four images of 81 shards of 256 px
 SHARDED: dict[str, Any] = {

@@ -578,7 +578,11 @@ def test_a_bucket_that_is_not_there(s3):
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 CELLS = {
-    **{"schema": 1, "name": "cells", "seed": 3, "splits": ["train", "test"], "canvas": {"shape": [256, 320], "channels": 3}},
+    "schema": 1,
+    "name": "cells",
+    "seed": 3,
+    "splits": ["train", "test"],
+    "canvas": {"shape": [256, 320], "channels": 3},
     "scenarios": [
         {"type": "cell", "images": {"train": 30, "test": 10}, "scale": 0.5},
         *(

@@ -131,6 +131,14 @@ def literal_cells(mask: np.ndarray) -> list[list[int]]:
 
 
 @settings(max_examples=60, deadline=None)
+@given(shapes, seeds, st.sampled_from([0.0, 0.001, 0.01, 1.0]))
+def test_rows(shape: tuple[int, int], seed: int, share: float) -> None:
+    mask = some(shape, seed, share)
+    shown = [row for row, line in enumerate(mask.tolist()) if any(line)]
+    assert Bits.pack(mask).rows() == (slice(shown[0], shown[-1] + 1) if shown else slice(0, 0))
+
+
+@settings(max_examples=60, deadline=None)
 @given(shapes, seeds, shares)
 @example((16, 16), 0, 1.0)  # 256 pixels: more than a byte holds
 @example((15, 300), 0, 1.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from miso_gen.geometry import Box
 from miso_gen.planes import Planes
 from miso_gen.scene.crowd import Crowd
 from miso_gen.scene.figures import FULL
@@ -16,12 +17,11 @@ from miso_gen.scene.textures import array_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from miso_gen.geometry import Box
     from miso_gen.planes import Bits
     from miso_gen.scene.figures import Colour
     from miso_gen.scene.pixels import PixelType
     from miso_gen.scene.scene import Layer, Scene
-    from miso_gen.scene.textures import Painted
+    from miso_gen.scene.textures import Painted, Texture
 
 _TRUTH = np.dtype(np.uint8)
 
@@ -90,15 +90,13 @@ def render_box(scene: Scene, box: Box) -> Rendered:
         if isinstance(layer, Crowd):
             painted, levels, labels = _crowded(layer, box, scene, painted, levels, labels)
             continue
-        inside = layer.region.bounds.intersection(box)
-        if inside.empty:
+        if not layer.region.bounds.overlaps(box):
             continue
         mask, ids = _region(layer, box, labels)
-        if mask is None or not mask.any():
+        if mask is None or not (rows := mask.rows()).stop:
             continue
         if layer.texture is not None:
-            shown = mask if layer.stencil is None else mask & layer.stencil.mask(box)
-            painted = _over(painted, shown, layer.texture.paint(box, scene.pixels, inside), scene.pixels)
+            painted = _over(painted, layer, layer.texture, mask, rows, box, scene.pixels)
         if layer.truth is None:
             continue
         levels = _relabelled(levels, mask, Planes(_TRUTH, box.shape, {layer.truth: mask} if layer.truth else {}))
@@ -119,11 +117,22 @@ def _region(layer: Layer, box: Box, labels: Painted | None) -> tuple[Bits | None
     return mask, None if mask is None else Planes(labels.dtype, box.shape, {layer.instance: mask})
 
 
-def _over(below: Painted, mask: Bits, top: Painted, pixels: PixelType) -> Painted:
-    """Return a picture with another one on top of it where the mask is."""
-    if isinstance(below, Planes) and isinstance(top, Planes):
-        return below.over(mask, top)
-    return pixels.select(mask, array_of(top), array_of(below))
+def _over(below: Painted, layer: Layer, texture: Texture, mask: Bits, rows: slice, box: Box, pixels: PixelType) -> Painted:
+    """Return the picture of a box with a layer's texture on top of it where the mask, which has pixels in these rows, is."""
+    touched = Box(box.top + rows.start, box.left, box.top + rows.stop, box.right)
+    if not texture.few_valued:  # bytes cost more than bits: only the rows that the layer touches are painted
+        mask = mask.crop(rows, slice(0, box.width))
+    part = box if texture.few_valued else touched
+    shown = mask if layer.stencil is None else mask & layer.stencil.mask(part)
+    top = texture.paint(part, pixels, touched.intersection(layer.region.bounds))
+    if texture.few_valued and isinstance(below, Planes) and isinstance(top, Planes):
+        return below.over(shown, top)
+    top, out = array_of(top), array_of(below)
+    if not isinstance(below, Planes) or top.ndim > out.ndim:  # the background may keep its array, and may have one channel
+        out = np.array(np.broadcast_to(out, (*max(out.shape[:-2], top.shape[:-2]), *box.shape)))
+    place = (..., *part.shifted(-box.top, -box.left).slices)
+    out[place] = pixels.select(shown, top, out[place])
+    return out
 
 
 def _relabelled(labels: Painted, mask: Bits, ids: Painted | None) -> Painted:

@@ -90,16 +90,12 @@ class Grey:
         return np.subtract(np.uint8(255 - low), out, out=out) if self.mirrored else np.add(out, np.uint8(low), out=out)
 
 
-def _scaled(words: NDArray[np.uint16], count: int) -> NDArray[np.uint16]:
-    """Return (r n) >> 16 for words r and n <= 256, in 16-bit arithmetic: r = 256 h + l."""
-    low = words & np.uint16(255)
-    low *= np.uint16(count)
-    low >>= np.uint16(8)
-    high = words >> np.uint16(8)
-    high *= np.uint16(count)
-    high += low
-    high >>= np.uint16(8)
-    return high
+def _scaled(words: NDArray[np.uint16], count: int) -> NDArray[np.uint32]:
+    """Return (r n) >> 16 for words r and n <= 256."""
+    product = words.astype(np.uint32)
+    product *= np.uint32(count)
+    product >>= np.uint32(16)
+    return product
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ files are the same for any tiling, and memory is bounded by the units that tiles
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from miso_gen.geometry import Box
 from miso_gen.planes import Planes
 from miso_gen.store.digests import BlockDigests, block_digest, constant_digest
 from miso_gen.store.layout import BLOCK, CELL
+from miso_gen.store.memo import encode_blocks, label_blocks
 from miso_gen.store.shards import ShardEncoder
 from miso_gen.store.summary import image_cells, image_planes_cells, truth_cells, truth_planes_cells
 
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from miso_gen.store.layout import ArrayName, ImageLayout
+    from miso_gen.store.summary import ImageCells
 
     UInt64Array = NDArray[np.uint64]
     Plane = NDArray[Any] | Planes
     Parts = dict[ArrayName, Plane]
+    Constants = list[list[float | None]]  # of every block the one value that it holds, None where it holds several
 
-_PIECE_BYTES = 1 << 20  #: tiles larger than this are worked through in pieces, so that they stay in cache
+_PIECE_BYTES = 2 << 20  #: tiles larger than this are worked through in pieces, so that they stay in cache
 _BLOCK_CELLS = BLOCK // CELL
 
 
@@ -101,6 +105,8 @@ class AreaEncoder:
         if core is not None:
             for piece in self._pieces(core):
                 self._process(piece, _cut(planes, tile, piece))
+        if core == tile:
+            return
         for row in range(tile.top // unit, -(-tile.bottom // unit)):
             for col in range(tile.left // unit, -(-tile.right // unit)):
                 whole = self._unit_box(row, col)
@@ -178,7 +184,9 @@ class AreaEncoder:
         cells = image_planes_cells(image) if isinstance(image, Planes) else image_cells(image)
         self._summary[(0, *place)] = cells.sums
         self._histogram += cells.histogram
-        constants = _constant_image(box, cells.sums, self.layout.channels) if cells.binary else None
+        constants = _constant_planes(box, image) if isinstance(image, Planes) and not cells.binary else None
+        if constants is None and image.dtype.kind == "u":
+            constants = _constant_image(box, cells, self.layout.channels)
         self._encode("image", box, image, constants)
         counts = truth_planes_cells(truth) if isinstance(truth, Planes) else truth_cells(truth)
         self._summary[(1, *place)] = counts.ones
@@ -187,69 +195,74 @@ class AreaEncoder:
         self._encode("truth", box, truth, constants)
         if "instances" in planes:
             # An instance lies inside the truth, so a block without truth should have none.
-            empty = [[0 if value == 0 else None for value in row] for row in constants]
+            empty: Constants = [[0 if value == 0 else None for value in row] for row in constants]
             ids = planes["instances"]
             known = _constant_planes(box, ids) if isinstance(ids, Planes) else _checked_zeros(box, empty, ids)
             self._encode("instances", box, ids, known)
         self._written += box.height * box.width
 
-    def _encode(self, name: ArrayName, box: Box, plane: Plane, constants: list[list[int | None]] | None) -> None:
-        """Hash the blocks and encode the chunks; where they coincide, one copy in cache serves both."""
+    def _encode(self, name: ArrayName, box: Box, plane: Plane, constants: Constants | None) -> None:
+        """Hash the blocks and encode the chunks."""
+        if not isinstance(plane, Planes):
+            self._encode_pixels(name, box, plane, constants)
+        elif constants is None or self.layout.chunk != BLOCK or box.height % BLOCK or box.width % BLOCK:
+            self._encode_pixels(name, box, plane.expand()[None] if name == "image" else plane.expand(), constants)
+        else:
+            self._encode_planes(name, box, plane, constants)
+
+    def _encode_planes(self, name: ArrayName, box: Box, planes: Planes, constants: Constants) -> None:
+        """Hash and encode a picture of few values whose blocks are whole, and chunks."""
+        digests, encoder = self._digests[name], self._encoders[name]
+        row, col = box.top // BLOCK, box.left // BLOCK
+        above, before = self.area.top // BLOCK, self.area.left // BLOCK
+        chosen = [number for number, value in enumerate(chain.from_iterable(constants)) if value is None]
+        encode = encode_blocks if name == "image" else label_blocks.encode  # noise never comes back
+        blocks = encode(planes, chosen, encoder.array)
+        for i, values in enumerate(constants, row):
+            for j, value in enumerate(values, col):
+                if value is None:
+                    digest, chunk = next(blocks)
+                    encoder.put_encoded(i, j, chunk)
+                else:
+                    digest = constant_digest(encoder.array.dtype, encoder.array.chunk, value)
+                    encoder.add_constant(i, j, value)
+                digests.add(above + i, before + j, digest)
+
+    def _encode_pixels(self, name: ArrayName, box: Box, pixels: NDArray[Any], constants: Constants | None) -> None:
+        """Hash and encode an array; where blocks and chunks coincide, one copy in cache serves both."""
         digests, encoder, chunk = self._digests[name], self._encoders[name], self.layout.chunk
-        dtype, lead = self._dtypes[name], self._lead(name)
-        fused, dtype_name = chunk == BLOCK, dtype.name
-        sure = constants is not None and name != "instances"  # then a block without a constant is not all zero
+        dtype, lead, fused = self._dtypes[name], pixels.shape[:-2], chunk == BLOCK
+        zeros = constant_digest(encoder.array.dtype, (*lead, BLOCK, BLOCK), 0)
         first_row, first_col = (self.area.top + box.top) // BLOCK, (self.area.left + box.left) // BLOCK
         chunk_row, chunk_col = box.top // BLOCK, box.left // BLOCK
-        expanded = _expanded(plane, constants)
         for i, (top, bottom) in enumerate(_cuts(box.height, BLOCK)):
             for j, (left, right) in enumerate(_cuts(box.width, BLOCK)):
                 value = constants[i][j] if constants else None
                 whole = bottom - top == right - left == BLOCK
                 if value is not None:
                     shape = (*lead, bottom - top, right - left)
-                    digests.add(first_row + i, first_col + j, constant_digest(dtype_name, shape, value))
+                    digests.add(first_row + i, first_col + j, constant_digest(encoder.array.dtype, shape, value))
                     if fused and whole:
                         encoder.add_constant(chunk_row + i, chunk_col + j, value)
                     elif fused and value:
-                        encoder.add(chunk_row + i, chunk_col + j, _block(plane, top, bottom, left, right, lead))
+                        encoder.add(chunk_row + i, chunk_col + j, pixels[..., top:bottom, left:right])
                     continue
-                if expanded is None:
-                    block = np.ascontiguousarray(_block(plane, top, bottom, left, right, lead), dtype)
-                else:
-                    block = next(expanded).reshape(*lead, BLOCK, BLOCK)
-                digests.add(first_row + i, first_col + j, block_digest(block))
-                if fused and whole and sure:
-                    encoder.put(chunk_row + i, chunk_col + j, block)
+                block = np.ascontiguousarray(pixels[..., top:bottom, left:right], dtype)
+                digest = block_digest(block)
+                digests.add(first_row + i, first_col + j, digest)
+                if fused and whole:
+                    if digest != zeros:
+                        encoder.put(chunk_row + i, chunk_col + j, block)
                 elif fused:
                     encoder.add(chunk_row + i, chunk_col + j, block)
         if not fused:
             for top, bottom in _cuts(box.height, chunk):
                 for left, right in _cuts(box.width, chunk):
-                    encoder.add(
-                        (box.top + top) // chunk, (box.left + left) // chunk, _block(plane, top, bottom, left, right, lead)
-                    )
+                    encoder.add((box.top + top) // chunk, (box.left + left) // chunk, pixels[..., top:bottom, left:right])
 
     def _lead(self, name: ArrayName) -> tuple[int, ...]:
         """Return the axes of an array before its rows."""
         return (self.layout.channels,) if name == "image" else ()
-
-
-def _block(plane: Plane, top: int, bottom: int, left: int, right: int, lead: tuple[int, ...]) -> NDArray[Any]:
-    """Return a part of a picture as an array with its leading axes."""
-    if isinstance(plane, Planes):
-        part = plane.crop(slice(top, bottom), slice(left, right)).expand()
-        return part[None] if lead else part
-    return plane[..., top:bottom, left:right]
-
-
-def _expanded(plane: Plane, constants: list[list[int | None]] | None) -> Iterator[NDArray[Any]] | None:
-    """Return the blocks that are not constant, made at once; None where the picture is an array or has partial blocks."""
-    if not isinstance(plane, Planes) or plane.shape[0] % BLOCK or plane.shape[1] % BLOCK:
-        return None
-    count = (plane.shape[0] // BLOCK) * (plane.shape[1] // BLOCK)
-    values = [value for row in constants for value in row] if constants else [None] * count
-    return iter(plane.expand_blocks(BLOCK, [number for number, value in enumerate(values) if value is None]))
 
 
 class _OpenUnit:
@@ -283,20 +296,20 @@ def _intersection(one: Box, other: Box) -> Box:
 
 def _block_sums(cells: UInt64Array) -> list[list[int]]:
     rows, cols = cells.shape
-    sums = np.add.reduceat(cells, range(0, rows, _BLOCK_CELLS), axis=0)
-    result: list[list[int]] = np.add.reduceat(sums, range(0, cols, _BLOCK_CELLS), axis=1).tolist()
+    sums = np.add.reduceat(cells, np.arange(0, rows, _BLOCK_CELLS), axis=0)
+    result: list[list[int]] = np.add.reduceat(sums, np.arange(0, cols, _BLOCK_CELLS), axis=1).tolist()
     return result
 
 
-def _constant_planes(box: Box, ids: Planes) -> list[list[int | None]]:
-    """Return, for every block, the one id it holds, None where it holds several."""
+def _constant_planes(box: Box, picture: Planes) -> Constants:
+    """Return, for every block, the one value it holds, None where it holds several."""
     sizes = _block_sizes(box)
-    result: list[list[int | None]] = [[0] * len(row) for row in sizes]
-    for value, bits in ids.planes.items():
+    result: Constants = [[0] * len(row) for row in sizes]
+    for value, bits in picture.planes.items():
         for i, row in enumerate(_block_sums(bits.cells())):
             for j, count in enumerate(row):
                 if count:
-                    result[i][j] = int(value) if count == sizes[i][j] else None
+                    result[i][j] = value if count == sizes[i][j] else None
     return result
 
 
@@ -305,7 +318,7 @@ def _block_sizes(box: Box) -> list[list[int]]:
     return [[(bottom - top) * (right - left) for left, right in cols] for top, bottom in rows]
 
 
-def _constant_truth(box: Box, ones: UInt64Array, twos: UInt64Array) -> list[list[int | None]]:
+def _constant_truth(box: Box, ones: UInt64Array, twos: UInt64Array) -> Constants:
     """Return the value of every block that holds one only: counts tell it without another look at the pixels."""
     rows = zip(_block_sums(ones), _block_sums(twos), _block_sizes(box), strict=True)
     return [[_truth_value(one, two, size) for one, two, size in zip(*row, strict=True)] for row in rows]
@@ -319,13 +332,14 @@ def _truth_value(ones: int, twos: int, size: int) -> int | None:
     return {0: 1, size: 2}.get(twos)
 
 
-def _constant_image(box: Box, sums: UInt64Array, channels: int) -> list[list[int | None]]:
-    """Return the value of every block of a binary image that is all 0 or all 255."""
-    rows = zip(_block_sums(sums), _block_sizes(box), strict=True)
-    return [[{0: 0, 255 * size * channels: 255}.get(total) for total, size in zip(*row, strict=True)] for row in rows]
+def _constant_image(box: Box, cells: ImageCells, channels: int) -> Constants:
+    """Return the value of every block of an image of whole numbers that is all 0, or all 255 in a binary one."""
+    rows = zip(_block_sums(cells.sums), _block_sizes(box), strict=True)
+    full = 255 * channels if cells.binary else -1
+    return [[{0: 0, full * size: 255}.get(total) for total, size in zip(*row, strict=True)] for row in rows]
 
 
-def _checked_zeros(box: Box, values: list[list[int | None]], plane: NDArray[Any]) -> list[list[int | None]]:
+def _checked_zeros(box: Box, values: Constants, plane: NDArray[Any]) -> Constants:
     """Keep a claimed 0 only where the pixels agree, so that a wrong instance map is stored as it is."""
     return [
         [

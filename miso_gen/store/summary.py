@@ -7,8 +7,7 @@ A pixel's integer is its value for uint8 and uint16, and ``floor(clip(v, 0, 1) *
 The histogram has 256 bins over all channels: the value (uint8), ``value >> 8`` (uint16), ``min(255, floor(v * 256))``
 (float32).
 
-Eight pixels are added at once in the lanes of a uint64: bytes are widened to four 16-bit lanes, sixteen rows are
-added (at most 16 * 510 a lane), then the lanes (at most 65280 a cell), so no lane ever overflows.
+Several pixels are added at once in the lanes of a uint64, wide enough never to overflow.
 """
 
 from __future__ import annotations
@@ -174,15 +173,8 @@ def _byte_cells(plane: NDArray[np.uint8]) -> tuple[UInt64Array, Int64Array, bool
         histogram[255] = int(counts.sum())
         histogram[0] = plane.size - histogram[255]
         return counts * np.uint64(255), histogram, True
-    words = plane.view(np.uint64)
-    odd = np.right_shift(words, np.uint64(8), out=_scratch.get("word", words.shape, np.uint64))
-    odd &= _EVEN_BYTES
-    even = np.bitwise_and(words, _EVEN_BYTES, out=_scratch.get("other", words.shape, np.uint64))
-    odd += even
-    lanes = _add_rows(odd)
-    lanes = lanes[:, 0::2] + lanes[:, 1::2]
-    lanes *= _ADD_SHORTS
-    return lanes >> np.uint64(48), _byte_histogram(plane), False
+    rows = np.add.reduce(plane.reshape(-1, CELL, plane.shape[1]), axis=1, dtype=np.uint16)
+    return np.add.reduce(rows.reshape(len(rows), -1, CELL), axis=2, dtype=np.uint64), _byte_histogram(plane), False
 
 
 def _is_binary(plane: NDArray[np.uint8]) -> bool:

@@ -86,6 +86,10 @@ def same(one, two):
 )
 @example(height=512, width=512, dtype="uint8", kind="constant", chunk=256, tile=(256, 256), instances=True, seed=0)
 @example(height=512, width=512, dtype="uint8", kind="constant", chunk=512, tile=(256, 256), instances=True, seed=1)
+@example(height=512, width=512, dtype="uint8", kind="noise", chunk=256, tile=(256, 512), instances=True, seed=0)
+@example(height=512, width=512, dtype="uint8", kind="black and white", chunk=256, tile=(512, 512), instances=True, seed=0)
+@example(height=512, width=768, dtype="uint16", kind="blocks", chunk=256, tile=(512, 512), instances=True, seed=1)
+@example(height=512, width=768, dtype="float32", kind="noise", chunk=256, tile=(256, 256), instances=False, seed=1)
 @example(height=300, width=530, dtype="uint8", kind="blocks", chunk=256, tile=(100, 90), instances=True, seed=2)
 def test_planes_are_stored_like_arrays(height, width, dtype, kind, chunk, tile, instances, seed):
     arrays = pictures(height, width, dtype, kind, seed)
