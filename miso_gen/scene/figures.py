@@ -63,6 +63,11 @@ class DrawnCell(Cell):
     roughness_px: Annotated[float, Field(ge=2, le=512)] = drawn(uniform=(31.0, 64.0))
     """Distance of the nodes of the noise; int(512 / roughness) of them span 512 px about the cell."""
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Its numbers by name."""
+        return {name: float(value) for name, value in self.to_spec().items() if isinstance(value, int | float)}
+
     @abstractmethod
     def parts(self) -> tuple[Part, ...]:
         """Return the parts, bottom to top; the first contains the whole cell unless parts stick out of it."""

@@ -9,13 +9,11 @@ from pydantic import Field
 
 from miso_gen.errors import RecipeError
 from miso_gen.geometry import Box, cos_turns, sin_turns
-from miso_gen.recipe.counts import CountedScenario
 from miso_gen.recipe.parameters import PositiveFloat, chosen
-from miso_gen.recipe.plugins import BACKGROUNDS, CELLS, SCENARIOS, Background, Case, Cell, Evidence, Variant
-from miso_gen.recipe.prototype import EachOwn, Prototype
+from miso_gen.recipe.plugins import SCENARIOS, Case, Evidence, Variant
+from miso_gen.scene.celled import CellScenario, EachOwnCells
 from miso_gen.scene.crowd import Crowd, PlacedCell
-from miso_gen.scene.figures import DrawnCell, Edges
-from miso_gen.scene.interfaces import SceneScenario
+from miso_gen.scene.figures import DrawnCell
 from miso_gen.scene.scene import Objects, Scene
 from miso_gen.scene.shapes import Pose
 
@@ -33,7 +31,7 @@ Offset = Annotated[float, Field(ge=0, le=1)]
 
 
 @SCENARIOS.register("cell")
-class OneCell(CountedScenario, SceneScenario):
+class OneCell(CellScenario):
     """One cell somewhere in the image; the label is its type.
 
     Types and backgrounds take turns, so that every type comes equally often on every background. Truth: 2 on the part that tells
@@ -53,13 +51,8 @@ class OneCell(CountedScenario, SceneScenario):
     shortcuts: ClassVar[tuple[str, ...]] = ("cell size", "mean colour")
     classes: ClassVar[tuple[str, ...]] = TYPES
 
-    cells: Annotated[tuple[Annotated[Prototype[Cell], EachOwn(CELLS)], ...], Field(min_length=2)] = chosen(TYPES)
+    cells: EachOwnCells = chosen(TYPES)
     """The types, by label."""
-
-    backgrounds: Annotated[tuple[Annotated[Prototype[Background], EachOwn(BACKGROUNDS)], ...], Field(min_length=1)] = chosen(
-        ("black", "color-field", "rings")
-    )
-    """The backgrounds, which take turns."""
 
     offset: Offset = 0.33
     """Greatest displacement of the centre from the middle, along each axis, over the side of the canvas; whole pixels."""
@@ -67,13 +60,10 @@ class OneCell(CountedScenario, SceneScenario):
     scale: PositiveFloat = 1.0
     """Factor of all lengths of the cell."""
 
-    edges: Edges = "soft"
-    """Whether outlines fade over about a pixel, or a pixel shows what its centre is inside of."""
-
     @property
     def class_names(self) -> tuple[str, ...]:
         """See :class:`Scenario`."""
-        return tuple(cell.model.type_name for cell in self.cells)
+        return self.types
 
     @property
     def blank_labels(self) -> frozenset[int]:
@@ -82,9 +72,7 @@ class OneCell(CountedScenario, SceneScenario):
 
     def shelf(self, plan: ImagePlan) -> str:
         """See :class:`Scenario`: the background."""
-        number = plan.settings["background"]
-        assert isinstance(number, int)
-        return self.backgrounds[number].model.type_name
+        return self.background_of(plan).model.type_name
 
     def variants(self, cases: Sequence[Case], morphologies: Sequence[str]) -> Iterator[Variant]:
         """See :class:`Scenario`."""
@@ -94,25 +82,15 @@ class OneCell(CountedScenario, SceneScenario):
                     for label in range(len(self.cells)):
                         yield Variant(label, case, settings={"background": background})
 
-    def check(self, plan: ImagePlan) -> None:
-        """See :class:`Scenario`."""
-        require_colour(plan)
-        names = self.class_names
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise RecipeError(f"{plan.scenario}: cells must be of different types, got {twice!r} twice.")
-
     def scene(self, plan: ImagePlan) -> Scene:
         """See :class:`SceneScenario`.
 
         Raises:
             RecipeError: A cell never shows its least share.
         """
-        number = plan.settings["background"]
-        assert isinstance(number, int)
-        background = self.backgrounds[number].sample(plan.stream("background", "numbers", shared=False))
-        drawn: dict[str, float | int | str] = {"background_type": background.type_name}
-        blank, canvas = self.on(background, plan), Box(0, 0, plan.canvas.height, plan.canvas.width)
+        blank, background = self.backdrop(plan)
+        drawn: dict[str, float | int | str] = {"background_type": background}
+        canvas = Box(0, 0, plan.canvas.height, plan.canvas.width)
         for tries in range(_TRIES):
             stream = plan.stream("cell", tries, shared=False)
             cell = self.cells[plan.label].sample(stream)
@@ -124,7 +102,7 @@ class OneCell(CountedScenario, SceneScenario):
             visible = crowd.cells[0].bounds.intersection(canvas)
             if visible.empty or not _shows(cell, crowd, canvas):
                 continue
-            numbers = {**cell_numbers(cell), "row": row, "column": column}
+            numbers = {**cell.numbers, "row": row, "column": column}
             return Scene(
                 **blank,
                 layers=(crowd,),
@@ -156,14 +134,3 @@ def _shows(cell: DrawnCell, crowd: Crowd, canvas: Box) -> bool:
     covered = sum(int(np.count_nonzero(levels[stamp.codes] == 2)) for _, stamp in crowd.stamps(canvas))
     share: float = getattr(cell, cell.least_share)
     return covered >= share * (canvas.height * canvas.width)
-
-
-def cell_numbers(cell: Cell) -> dict[str, float]:
-    """Return the numbers of a cell by name."""
-    return {name: float(value) for name, value in cell.to_spec().items() if isinstance(value, int | float)}
-
-
-def require_colour(plan: ImagePlan) -> None:
-    """Raise :class:`RecipeError` for a canvas without colours, on which types can't be told apart."""
-    if plan.canvas.channels != 3:
-        raise RecipeError(f"{plan.scenario}: canvas.channels must be 3, as types differ in colour, got {plan.canvas.channels}.")

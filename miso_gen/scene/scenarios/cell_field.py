@@ -7,30 +7,16 @@ from math import ceil, sqrt
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from miso_gen.errors import RecipeError
 from miso_gen.geometry import Box
-from miso_gen.recipe.counts import CountedScenario
 from miso_gen.recipe.parameters import OneOf, PositiveInt, chosen
-from miso_gen.recipe.plugins import (
-    BACKGROUNDS,
-    CELLS,
-    POINTS,
-    RULES,
-    SCENARIOS,
-    Background,
-    Case,
-    Cell,
-    Evidence,
-    PointProcess,
-    Rule,
-    Variant,
-)
-from miso_gen.recipe.prototype import EachOwn, Prototype
+from miso_gen.recipe.plugins import POINTS, RULES, SCENARIOS, Case, Evidence, PointProcess, Rule, Variant
+from miso_gen.scene.celled import CellScenario, EachOwnCells
 from miso_gen.scene.crowd import Crowd, PlacedCell
 from miso_gen.scene.fields import FieldRule
-from miso_gen.scene.figures import DrawnCell, Edges, Figure
+from miso_gen.scene.figures import DrawnCell, Figure
 from miso_gen.scene.interfaces import PairedScenario, ScatteredPoints
 from miso_gen.scene.scene import Objects, Scene, instance_type
 from miso_gen.scene.shapes import Pose
@@ -42,6 +28,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
     from miso_gen.recipe.plan import ImagePlan
+    from miso_gen.recipe.plugins import Cell
+    from miso_gen.recipe.prototype import Prototype
 
 TYPES = ("cell", "cell-bar", "cell-plus", "rect-red", "rect-green", "rect-blue", "tail-1", "tail-3", "tail-8")
 _TRIES = 1000
@@ -55,7 +43,7 @@ def _areas(value: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
 
 
 @SCENARIOS.register("cell-field")
-class CellField(CountedScenario, PairedScenario):
+class CellField(CellScenario, PairedScenario):
     """Many cells that do not overlap; a rule about their types makes the label.
 
     Where the cells lie, how many there are and how large each is are drawn before the label and shared by a group of images,
@@ -79,13 +67,8 @@ class CellField(CountedScenario, PairedScenario):
     rule: Annotated[Rule, OneOf(RULES)] = chosen({"type": "present", "cells": ["tail-3"]})
     """What makes the label."""
 
-    cells: Annotated[tuple[Annotated[Prototype[Cell], EachOwn(CELLS)], ...], Field(min_length=2)] = chosen(TYPES)
+    cells: EachOwnCells = chosen(TYPES)
     """The types of cells."""
-
-    backgrounds: Annotated[tuple[Annotated[Prototype[Background], EachOwn(BACKGROUNDS)], ...], Field(min_length=1)] = chosen(
-        ("black", "color-field", "rings")
-    )
-    """The backgrounds, which take turns; a group of images has one of them."""
 
     points: Annotated[PointProcess, OneOf(POINTS)] = chosen({"type": "matern", "candidates_per_mpx": 60})
     """Where cells lie."""
@@ -95,14 +78,6 @@ class CellField(CountedScenario, PairedScenario):
 
     area_px: Annotated[tuple[int, int], AfterValidator(_areas)] = (1000, 3000)
     """Least and greatest area of a cell; uniform."""
-
-    edges: Edges = "soft"
-    """Whether outlines fade over about a pixel, or a pixel shows what its centre is inside of."""
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """Names of the types of cells."""
-        return tuple(cell.model.type_name for cell in self.cells)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -139,16 +114,10 @@ class CellField(CountedScenario, PairedScenario):
 
     def check(self, plan: ImagePlan) -> None:
         """See :class:`Scenario`."""
-        if plan.canvas.channels != 3:
-            raise RecipeError(
-                f"{plan.scenario}: canvas.channels must be 3, as types differ in colour, got {plan.canvas.channels}."
-            )
-        types = self.types
+        super().check(plan)
         blank = next((cell.model.type_name for cell in self.cells if not issubclass(cell.model, DrawnCell)), None)
         if blank is not None:
             raise RecipeError(f"{plan.scenario}: cells must be of types that show something, got {blank!r}.")
-        if len(set(types)) < len(types):
-            raise RecipeError(f"{plan.scenario}: cells must be of different types, got {', '.join(types)}.")
         side = min(plan.canvas.height, plan.canvas.width)
         if 2 * self.reach_px >= side:
             raise RecipeError(
@@ -160,7 +129,7 @@ class CellField(CountedScenario, PairedScenario):
                 f"{plan.scenario}: area_px must be at most reach_px squared ({self.reach_px**2}), got {self.area_px[1]}. "
                 "Use a larger reach_px or smaller areas."
             )
-        self.field_rule.check(types)
+        self.field_rule.check(self.types)
 
     def scene(self, plan: ImagePlan) -> Scene:
         """See :class:`SceneScenario`.
@@ -168,9 +137,7 @@ class CellField(CountedScenario, PairedScenario):
         Raises:
             RecipeError: There are too few cells for the rule, or a type never stays within its reach.
         """
-        number = plan.settings["background"]
-        assert isinstance(number, int)
-        background = self.backgrounds[number].sample(plan.stream("background", "numbers", shared=True))
+        blank, background = self.backdrop(plan)
         places, areas = self._places(plan)
         try:
             kinds = self.field_rule.assign(plan.label, self.types, len(places), plan.stream("types", shared=True))
@@ -188,12 +155,12 @@ class CellField(CountedScenario, PairedScenario):
             crowd.append(PlacedCell(grown.figure, pose, instance, grown.cell.type_name in telling))
         multi_hot = self.field_rule.multi_hot(plan.label)
         return Scene(
-            **self.on(background, plan),
+            **blank,
             layers=(Crowd(tuple(crowd), self.edges, canvas),),
             objects=tuple(self._objects(crowd, cast, areas, canvas)),
             instances=instance_type(len(crowd)),
             drawn={
-                "background_type": background.type_name,
+                "background_type": background,
                 "cells": len(crowd),
                 "cell_area_px": int(areas.sum()),
                 **({} if multi_hot is None else {"multi_hot": str(list(multi_hot))}),
@@ -237,8 +204,8 @@ class GrownCell(NamedTuple):
 
 def _row(placed: PlacedCell, grown: GrownCell, area: int) -> dict[str, float]:
     """Return what the object table says of a cell."""
-    numbers = {name: float(value) for name, value in grown.cell.to_spec().items() if isinstance(value, int | float)}
-    return {"row": placed.pose.row, "column": placed.pose.column, "scale": grown.scale, "area_px": float(area), **numbers}
+    place = {"row": placed.pose.row, "column": placed.pose.column, "scale": grown.scale, "area_px": float(area)}
+    return {**place, **grown.cell.numbers}
 
 
 @lru_cache(maxsize=1024)
