@@ -24,7 +24,7 @@ from benchmarks.measure import Table, json_value, machine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCRIPTS = ("render", "write", "memory", "scaling")
+SCRIPTS = ("render", "write", "cells", "memory", "scaling")
 ROOT = Path(__file__).parent.parent
 _BUSY = 0.5  #: a load average above this, before anything of ours runs, disturbs the clocks
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from miso_gen.geometry import Box
 from miso_gen.recipe.parameters import NonNegativeFloat, PositiveFloat, UnitInterval, drawn
 from miso_gen.recipe.plugins import Cell
-from miso_gen.scene.shapes import Ellipse, Frame, Pose, Ray, Shape, Slab, Wobble, whole
+from miso_gen.scene.shapes import Ellipse, Frame, Pose, Ray, Shape, Slab, Wobble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,8 @@ class DrawnCell(Cell):
     """A cell that can be drawn. Source: Tjoa & Guan, synthetic cells."""
 
     number: ClassVar[int]  #: the number that the paper gives the type
-    draws: ClassVar[frozenset[str]]  #: names of its parts
-    tells: ClassVar[frozenset[str]]  #: names of the parts that tell its type; empty where there is nothing
+    draws: ClassVar[frozenset[str]]  #: what it shows, by names that types share exactly if they show the same
+    tells: ClassVar[frozenset[str]]  #: what of it tells its type
     orbits: ClassVar[bool] = False  #: whether its displacement on the canvas turns with it, as published for rectangles
     least_share: ClassVar[str | None] = None  #: field that says what share of the image its discriminative part must cover
 
@@ -71,6 +71,14 @@ class DrawnCell(Cell):
     @abstractmethod
     def parts(self) -> tuple[Part, ...]:
         """Return the parts, bottom to top; the first contains the whole cell unless parts stick out of it."""
+
+    def half(self, length: float) -> float:
+        r"""Return the half width of what the published raster makes of \|x\| <= length along an axis of the cell.
+
+        It tests whole pixels. Without noise these are the floor(length) on either side and the one between: floor(length) + 1/2.
+        Noise moves them off the grid, and the length is the length.
+        """
+        return float(np.floor(length)) + 0.5 if self.noise_px == 0.0 else length
 
     def figure(self, stream: Stream) -> Figure:
         """Return the cell with its noise, which is drawn from ``stream``."""
@@ -115,10 +123,10 @@ class EllipticCell(DrawnCell):
     def body(self, level: int) -> tuple[Part, ...]:
         """Return border and inside; ``level`` is the truth of the border."""
         inner = (self.inner_red, self.inner_green, self.inner_blue)
-        return (
-            Part("rim", (Ellipse(self.radius_px, self.stretch),), self.border, level),
-            Part("inner", (Ellipse(self.radius_px - self.border_px, self.stretch),), inner, 1),
-        )
+        rim = Part("rim", (Ellipse(self.radius_px, self.stretch),), self.border, level)
+        if self.border_px >= self.radius_px:
+            return (rim,)
+        return rim, Part("inner", (Ellipse(self.radius_px - self.border_px, self.stretch),), inner, 1)
 
 
 class TailedCell(EllipticCell):
@@ -147,15 +155,14 @@ class TailedCell(EllipticCell):
         return (*self.body(1), Part("tail", rays, (red, green, blue), 2))
 
     def _tail(self, angle: float, near: float, far: float) -> Ray:
-        if angle % 90.0 == 0.0:  # along the axes of the cell lengths are whole pixels
-            return Ray.turned(angle, whole(0.5 * self.tail_px), float(np.ceil(near)) - 0.5, whole(far))
+        if angle % 90.0 == 0.0:  # along an axis of the cell
+            return Ray.turned(angle, self.half(0.5 * self.tail_px), -self.half(-near), self.half(far))
         return Ray.turned(angle, 0.5 * self.tail_px, near, far)
 
 
 class RectangularCell(DrawnCell):
     """A rectangle with a border whose colour tells its type."""
 
-    draws: ClassVar[frozenset[str]] = frozenset({"rim", "inner"})
     orbits: ClassVar[bool] = True
 
     width_px: PositiveFloat = drawn(uniform=(100.0, 200.0))
@@ -190,8 +197,11 @@ class RectangularCell(DrawnCell):
         across, down = float(np.floor(0.5 * self.width_px)), float(np.floor(0.5 * self.height_px))
         border = (self.border_red, self.border_green, self.border_blue)
         inner = (self.inner_red, self.inner_green, self.inner_blue)
-        hole = Slab(whole(across - self.border_px), whole(down - self.border_px))
-        return (Part("rim", (Slab(whole(across), whole(down)),), border, 2), Part("inner", (hole,), inner, 1))
+        rim = Part("rim", (Slab(self.half(across), self.half(down)),), border, 2)
+        if self.border_px > min(across, down):
+            return (rim,)
+        hole = Slab(self.half(across - self.border_px), self.half(down - self.border_px))
+        return rim, Part("inner", (hole,), inner, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,8 +238,9 @@ class Figure:
 
     def _box(self, shape: Shape, pose: Pose) -> Box:
         cos, sin, scale = pose.cos, pose.sin, pose.scale
-        up, down = (scale * shape.extent(-sign * sin, sign * cos, self.wobble) for sign in (-1.0, 1.0))
-        left, right = (scale * shape.extent(sign * cos, sign * sin, self.wobble) for sign in (-1.0, 1.0))
+        rim = 0.5 / scale  # soft edges fade to half a pixel outside
+        up, down = (scale * shape.extent(-sign * sin, sign * cos, self.wobble, rim) for sign in (-1.0, 1.0))
+        left, right = (scale * shape.extent(sign * cos, sign * sin, self.wobble, rim) for sign in (-1.0, 1.0))
         return Box(
             floor(pose.row - up) - 1, floor(pose.column - left) - 1, ceil(pose.row + down) + 1, ceil(pose.column + right) + 1
         )

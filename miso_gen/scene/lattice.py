@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,7 @@ class NodeGrid:
     nodes: Floats
     step_y: float
     step_x: float
+    _cells: dict[int, tuple[tuple[int, int], Floats]] = field(default_factory=dict, repr=False)
 
     @property
     def greatest(self) -> float:
@@ -91,7 +92,7 @@ class NodeGrid:
             corner: Where the field begins, along both axes.
             margin: Distance beyond the field's border that no point exceeds.
         """
-        (rows, columns), cells = self._cells(margin)
+        (rows, columns), cells = self._padded(margin)
         t = x * (1.0 / self.step_x)
         t += columns - 0.5 - corner * (1.0 / self.step_x)
         u = y * (1.0 / self.step_y)
@@ -114,12 +115,14 @@ class NodeGrid:
         value += slope
         return value
 
-    def _cells(self, margin: int) -> tuple[tuple[int, int], Floats]:
+    def _padded(self, margin: int) -> tuple[tuple[int, int], Floats]:
         """Return how many nodes were put around the field, and the coefficients of the cells between nodes, shape (4, cells)."""
-        around = int(margin // self.step_y) + 2, int(margin // self.step_x) + 2
-        nodes = np.pad(self.nodes, [(count, count) for count in around], mode="edge")
-        a, b, c, d = nodes[:-1, :-1], nodes[:-1, 1:], nodes[1:, :-1], nodes[1:, 1:]
-        return around, np.stack([a, b - a, c - a, (d - c) - (b - a)]).reshape(4, -1)
+        if margin not in self._cells:
+            around = int(margin // self.step_y) + 2, int(margin // self.step_x) + 2
+            nodes = np.pad(self.nodes, [(count, count) for count in around], mode="edge")
+            a, b, c, d = nodes[:-1, :-1], nodes[:-1, 1:], nodes[1:, :-1], nodes[1:, 1:]
+            self._cells[margin] = around, np.stack([a, b - a, c - a, (d - c) - (b - a)]).reshape(4, -1)
+        return self._cells[margin]
 
 
 def _place(position: Floats, step: float, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:

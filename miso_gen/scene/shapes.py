@@ -140,20 +140,11 @@ class Shape(Protocol):
     def depth(self, frame: Frame) -> Floats:
         """Return how far inside the pixel centres lie, (h, w), in units of the frame; negative outside."""
 
-    def extent(self, dx: float, dy: float, wobble: Wobble) -> float:
-        """Return a bound of x dx + y dy over the shape, wherever the noise moves it; (dx, dy) of length 1."""
+    def extent(self, dx: float, dy: float, wobble: Wobble, rim: float) -> float:
+        """Return a bound of x dx + y dy over points of depth >= -``rim``, wherever the noise moves them; (dx, dy) of length 1."""
 
     def reach(self, wobble: Wobble) -> float:
         """Return a bound of the distance from the origin over the shape."""
-
-
-def whole(length: float) -> float:
-    """Return the half width of the whole pixels n with |n| <= length: floor(length) + 1/2.
-
-    The published raster tests whole pixels along the axes of the cell before it turns them; so a bar of half thickness 7 covers
-    15 of them.
-    """
-    return float(np.floor(length)) + 0.5
 
 
 @dataclass(frozen=True)
@@ -169,9 +160,9 @@ class Ellipse:
         """See :class:`Shape`."""
         return self.radius - frame.radial(self.stretch)
 
-    def extent(self, dx: float, dy: float, wobble: Wobble) -> float:
+    def extent(self, dx: float, dy: float, wobble: Wobble, rim: float) -> float:
         """See :class:`Shape`."""
-        return (self.radius + wobble.greatest(0)) * _length(dx, dy * self.stretch)
+        return (self.radius + rim + wobble.greatest(0)) * _length(dx, dy * self.stretch)
 
     def reach(self, wobble: Wobble) -> float:
         """See :class:`Shape`."""
@@ -192,9 +183,9 @@ class Slab:
         x, y = frame.slid
         return _least(self.half_x - np.abs(x), self.half_y - np.abs(y))
 
-    def extent(self, dx: float, dy: float, wobble: Wobble) -> float:
+    def extent(self, dx: float, dy: float, wobble: Wobble, rim: float) -> float:
         """See :class:`Shape`."""
-        return self.half_x * abs(dx) + self.half_y * abs(dy) + wobble.greatest(0) * abs(dx + dy)
+        return (self.half_x + rim) * abs(dx) + (self.half_y + rim) * abs(dy) + wobble.greatest(0) * abs(dx + dy)
 
     def reach(self, wobble: Wobble) -> float:
         """See :class:`Shape`."""
@@ -232,12 +223,12 @@ class Ray:
         out -= 0.5 * (self.near + self.far)
         return _least(self.half - np.abs(across, out=across), 0.5 * (self.far - self.near) - np.abs(out, out=out))
 
-    def extent(self, dx: float, dy: float, wobble: Wobble) -> float:
+    def extent(self, dx: float, dy: float, wobble: Wobble, rim: float) -> float:
         """See :class:`Shape`."""
-        across = self.half * abs(self.cos * dx - self.sin * dy)
+        across = (self.half + rim) * abs(self.cos * dx - self.sin * dy)
         out = self.sin * dx + self.cos * dy
         moved = wobble.greatest(1) * abs(dx) + wobble.greatest(2) * abs(dy) if wobble.fields else 0.0
-        return across + max(self.near * out, self.far * out) + moved
+        return across + max((self.near - rim) * out, (self.far + rim) * out) + moved
 
     def reach(self, wobble: Wobble) -> float:
         """See :class:`Shape`."""

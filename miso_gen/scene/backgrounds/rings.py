@@ -84,7 +84,9 @@ class Rings(PaintedBackground):
             np.sqrt(distance, out=distance)
             for channel, (_, phase) in enumerate(strips):
                 phase *= distance
-                np.take(colours, phase.astype(np.int32), out=out[channel, rows], mode="wrap")
+                step = phase.astype(np.int32)
+                step &= _PHASES - 1
+                np.take(colours, step, out=out[channel, rows], mode="clip")
         return out
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from miso_gen.recipe.parameters import PositiveFloat, drawn
 from miso_gen.recipe.plugins import CELLS
 from miso_gen.scene.figures import EllipticCell, Part
-from miso_gen.scene.shapes import Ray, whole
+from miso_gen.scene.shapes import Ray
 
 
 @CELLS.register("cell-bar", alias="1")
@@ -30,5 +32,7 @@ class CellBar(EllipticCell):
 
     def parts(self) -> tuple[Part, ...]:
         """See :class:`DrawnCell`."""
-        bar = Ray.turned(90.0, whole(0.5 * self.bar_px), -whole(self.radius_px), whole(self.radius_px))
+        bar = Ray.turned(
+            90.0, self.half(float(np.floor(0.5 * self.bar_px))), -self.half(self.radius_px), self.half(self.radius_px)
+        )
         return (*self.body(1), Part("bar", (bar,), self.border, 2))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from miso_gen.recipe.parameters import PositiveFloat, drawn
 from miso_gen.recipe.plugins import CELLS
 from miso_gen.scene.figures import EllipticCell, Part
-from miso_gen.scene.shapes import Ray, whole
+from miso_gen.scene.shapes import Ray
 
 
 @CELLS.register("cell-plus", alias="2")
@@ -33,7 +35,9 @@ class CellPlus(EllipticCell):
 
     def parts(self) -> tuple[Part, ...]:
         """See :class:`DrawnCell`."""
-        bar = Ray.turned(90.0, whole(0.5 * self.bar_px), -whole(self.radius_px), whole(self.radius_px))
-        half_height = whole(self.radius_px * self.stretch)
-        pole = Ray.turned(0.0, whole(0.5 * self.pole_px), -half_height, half_height)
+        bar = Ray.turned(
+            90.0, self.half(float(np.floor(0.5 * self.bar_px))), -self.half(self.radius_px), self.half(self.radius_px)
+        )
+        half_height = self.half(self.radius_px * self.stretch)
+        pole = Ray.turned(0.0, self.half(float(np.floor(0.5 * self.pole_px))), -half_height, half_height)
         return (*self.body(1), Part("bar", (bar,), self.border, 2), Part("pole", (pole,), self.border, 2))

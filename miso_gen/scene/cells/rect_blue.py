@@ -21,7 +21,8 @@ class RectBlue(RectangularCell):
     """
 
     number: ClassVar[int] = 5
-    tells: ClassVar[frozenset[str]] = frozenset({"rim"})
+    draws: ClassVar[frozenset[str]] = frozenset({"blue rim", "inner"})
+    tells: ClassVar[frozenset[str]] = frozenset({"blue rim"})
 
     border_blue: UnitInterval = drawn(uniform=(0.6, 0.9))
     """Blue of the border."""

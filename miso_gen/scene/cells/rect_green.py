@@ -21,7 +21,8 @@ class RectGreen(RectangularCell):
     """
 
     number: ClassVar[int] = 4
-    tells: ClassVar[frozenset[str]] = frozenset({"rim"})
+    draws: ClassVar[frozenset[str]] = frozenset({"green rim", "inner"})
+    tells: ClassVar[frozenset[str]] = frozenset({"green rim"})
 
     border_green: UnitInterval = drawn(uniform=(0.6, 0.9))
     """Green of the border."""

@@ -21,7 +21,8 @@ class RectRed(RectangularCell):
     """
 
     number: ClassVar[int] = 3
-    tells: ClassVar[frozenset[str]] = frozenset({"rim"})
+    draws: ClassVar[frozenset[str]] = frozenset({"red rim", "inner"})
+    tells: ClassVar[frozenset[str]] = frozenset({"red rim"})
 
     border_red: UnitInterval = drawn(uniform=(0.6, 0.9))
     """Red of the border."""

@@ -27,7 +27,7 @@ TYPES = ("cell", "cell-bar", "cell-plus", "rect-red", "rect-green", "rect-blue",
 _TRIES = 1000
 _OFFSETS = 1 << 20  #: branch of a cell's stream for its displacement
 
-Offset = Annotated[float, Field(ge=0, le=1)]
+Offset = Annotated[float, Field(ge=0, le=0.5)]
 
 
 @SCENARIOS.register("cell")
@@ -115,15 +115,16 @@ class OneCell(CellScenario):
         )
 
     def _centre(self, cell: DrawnCell, stream: Stream, plan: ImagePlan) -> tuple[float, float]:
-        """Return row and column of the cell's centre: whole pixels off the middle, drawn, towards 0."""
+        """Return row and column of the cell's centre: whole pixels, drawn, cut towards 0, off the centre of the middle pixel."""
         height, width = plan.canvas.height, plan.canvas.width
+        row, column = height // 2 + 0.5, width // 2 + 0.5
         first, second = (2.0 * stream.at(_OFFSETS + axis).uniform() - 1.0 for axis in range(2))
         if not cell.orbits:
-            return 0.5 * height + int(first * self.offset * height), 0.5 * width + int(second * self.offset * width)
+            return row + int(first * self.offset * height), column + int(second * self.offset * width)
         across, down = int(first * self.offset * width), int(second * self.offset * height)
         turns = cell.rotation_deg * (1.0 / 360.0)
         cos, sin = float(cos_turns(turns)), float(sin_turns(turns))
-        return 0.5 * height + (down * cos - across * sin), 0.5 * width + (across * cos + down * sin)
+        return row + (down * cos - across * sin), column + (across * cos + down * sin)
 
 
 def _shows(cell: DrawnCell, crowd: Crowd, canvas: Box) -> bool:
