@@ -8,7 +8,7 @@ numpy promises those across versions, but not what the methods of ``Generator`` 
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from importlib.resources import files
 from threading import Lock
@@ -48,13 +48,16 @@ class Stream:
 
     def __init__(self, *address: str | int) -> None:
         self.address: Address = address
-        self._bits = bit_generator(address)
         self._position = 0
+
+    @cached_property
+    def _bits(self) -> np.random.PCG64DXSM:
+        return bit_generator(self.address)  # seeding costs more than many draws, and not every stream is drawn from
 
     def at(self, branch: int) -> Self:
         """Move to the start of a branch, :data:`JUMP` times ``branch`` words into the stream, and return the stream.
 
-        Seeding a stream costs more than many draws; things that belong together have a branch each of one stream.
+        Things that belong together have a branch each of one stream, which is seeded once.
         """
         self._bits.advance(branch * JUMP - self._position)
         self._position = branch * JUMP
@@ -101,16 +104,22 @@ class Stream:
     def normals(self, count: int) -> NDArray[np.float64]:
         """Return ``count`` standard normal draws, float64; equal to as many calls of :meth:`normal`."""
         position = (self.raw(count) >> np.uint64(11)).astype(np.float64) * (2.0**-53 * 4096.0) - 0.5
-        index = np.clip(position.astype(np.int64), 0, 4094)
-        table = np.array(_normal_table(), np.float64)
+        index = np.minimum(np.maximum(position.astype(np.int64), 0), 4094)
+        weight = np.minimum(np.maximum(position - index, 0.0), 1.0)
+        table = _normal_array()
         low = table[index]
-        return (low + (table[index + 1] - low) * np.clip(position - index, 0.0, 1.0)) * _NORMAL_SCALE
+        return (low + (table[index + 1] - low) * weight) * _NORMAL_SCALE
 
 
 @cache
 def _normal_table() -> list[int]:
     with files("miso_gen").joinpath("tables/normal.npy").open("rb") as file:
         return [int(z) for z in np.load(file)]
+
+
+@cache
+def _normal_array() -> NDArray[np.float64]:
+    return np.array(_normal_table(), np.float64)
 
 
 def normal_quantile(share: float) -> float:
@@ -141,9 +150,12 @@ class NoiseField:
 
     def __init__(self, *address: str | int) -> None:
         self.address: Address = address
-        self._bits = bit_generator(address)
         self._position = 0
         self._lock = Lock()
+
+    @cached_property
+    def _bits(self) -> np.random.PCG64DXSM:
+        return bit_generator(self.address)
 
     def bits(self, box: Box) -> Bits:
         """Return one fair bit per pixel."""

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+settings.register_profile("unhurried", deadline=None)  # no test is about time
+settings.load_profile("unhurried")
 
 GOLDEN = Path(__file__).parent / "golden"
 

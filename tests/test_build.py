@@ -492,7 +492,9 @@ def test_a_lost_lock_stops_the_build(tmp_path, monkeypatch):
         def progress(self, plan, pixels, *, finished):
             super().progress(plan, pixels, finished=finished)
             if len(self.finished) == 2:
-                (tmp_path / "build.lock").write_text('{"host": "elsewhere", "pid": 7, "token": "theirs"}')
+                theirs = tmp_path / "theirs"  # in one step: a beat between two would read half of it
+                theirs.write_text('{"host": "elsewhere", "pid": 7, "token": "theirs"}')
+                theirs.replace(tmp_path / "build.lock")
 
     with pytest.raises(OutputError, match="got process 7 on elsewhere"):
         build(load_recipe(building.SLOW), tmp_path, workers=1, watcher=Thief())

@@ -328,7 +328,7 @@ def test_describe_other_canvases(tmp_path):
 
 # --- list, new, schema ------------------------------------------------------------------------------------------------
 
-KINDS = ["recipes", "scenarios", "backgrounds", "morphologies", "silhouettes", "points", "deformations"]
+KINDS = ["recipes", "scenarios", "backgrounds", "morphologies", "silhouettes", "points", "deformations", "cells", "rules"]
 
 
 def test_list():

@@ -114,7 +114,9 @@ def number_advice(value: Any) -> str:
 
 def problems_of(error: ValidationError, model: type[BaseModel] | None = None) -> list[Problem]:
     """Return the problems that a validation error of pydantic holds; ``model`` names the known keys."""
-    return [_problem(item, model) for item in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    inner = {tuple(item["loc"][:-1]) for item in found if item["loc"]}  # a list with a bad item is also called too short
+    return [_problem(item, model) for item in found if not (item["type"] == "too_short" and tuple(item["loc"]) in inner)]
 
 
 def _problem(item: ErrorDetails, model: type[BaseModel] | None) -> Problem:

@@ -51,6 +51,7 @@ class DrawnCell(Cell):
     number: ClassVar[int]  #: the number that the paper gives the type
     draws: ClassVar[frozenset[str]]  #: what it shows, by names that types share exactly if they show the same
     tells: ClassVar[frozenset[str]]  #: what of it tells its type
+    fields: ClassVar[int] = 3  #: how many noise fields move its outlines: 1, or 3 where parts are rays
     orbits: ClassVar[bool] = False  #: whether its displacement on the canvas turns with it, as published for rectangles
     least_share: ClassVar[str | None] = None  #: field that says what share of the image its discriminative part must cover
 
@@ -82,7 +83,7 @@ class DrawnCell(Cell):
 
     def figure(self, stream: Stream) -> Figure:
         """Return the cell with its noise, which is drawn from ``stream``."""
-        return Figure(self.parts(), Wobble.drawn(stream, 3, self.noise_px, self.roughness_px))
+        return Figure(self.parts(), Wobble.drawn(stream, self.fields, self.noise_px, self.roughness_px))
 
 
 class EllipticCell(DrawnCell):
@@ -163,6 +164,7 @@ class TailedCell(EllipticCell):
 class RectangularCell(DrawnCell):
     """A rectangle with a border whose colour tells its type."""
 
+    fields: ClassVar[int] = 1
     orbits: ClassVar[bool] = True
 
     width_px: PositiveFloat = drawn(uniform=(100.0, 200.0))
@@ -284,7 +286,8 @@ def _soft(depth: NDArray[np.float64], scale: float) -> NDArray[np.uint16]:
     """Return the weight 0 .. 256 of a part by its depth: floor(256 (d + 1/2)), d in pixels, cut at both ends."""
     depth = depth * (FULL * scale)
     depth += 0.5 * FULL
-    np.clip(depth, 0.0, float(FULL), out=depth)
+    np.maximum(depth, 0.0, out=depth)
+    np.minimum(depth, float(FULL), out=depth)
     return depth.astype(np.uint16)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ class NodeGrid:
     step_x: float
     _cells: dict[int, tuple[tuple[int, int], Floats]] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def greatest(self) -> float:
         """The greatest magnitude of the field."""
         return float(np.abs(self.nodes).max())
@@ -119,7 +120,11 @@ class NodeGrid:
         """Return how many nodes were put around the field, and the coefficients of the cells between nodes, shape (4, cells)."""
         if margin not in self._cells:
             around = int(margin // self.step_y) + 2, int(margin // self.step_x) + 2
-            nodes = np.pad(self.nodes, [(count, count) for count in around], mode="edge")
+            down, across = (
+                np.minimum(np.maximum(np.arange(-count, size + count), 0), size - 1)
+                for count, size in zip(around, self.nodes.shape, strict=True)
+            )
+            nodes = self.nodes[down[:, None], across]
             a, b, c, d = nodes[:-1, :-1], nodes[:-1, 1:], nodes[1:, :-1], nodes[1:, 1:]
             self._cells[margin] = around, np.stack([a, b - a, c - a, (d - c) - (b - a)]).reshape(4, -1)
         return self._cells[margin]

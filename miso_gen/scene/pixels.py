@@ -33,6 +33,11 @@ class PixelType:
         return np.dtype(self.name)
 
     @property
+    def whole(self) -> bool:
+        """Whether pixels are the whole numbers themselves."""
+        return self.name != "float32"
+
+    @property
     def top(self) -> int:
         """The whole number that stands for 1; 65535 for float32, whose greys step as uint16's."""
         return 255 if self.name == "uint8" else 65535

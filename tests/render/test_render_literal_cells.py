@@ -227,7 +227,8 @@ def test_noise_moves_outlines_as_published(number: int, monkeypatch: pytest.Monk
     for sample in range(4):
         _, figure, p = sampled(number, sample, rotation_deg=0.0, noise_px=9.0)
         p = {**p, "offset_rows": 0, "offset_columns": 0}
-        generator, bare = Nodes([grid.nodes for grid in figure.wobble.fields]), {**p, "noise_px": 0.0}
+        fields = [grid.nodes for grid in figure.wobble.fields]
+        generator, bare = Nodes([*fields, *fields]), {**p, "noise_px": 0.0}
         draw = published.rectangle if number in published.RECTANGLES else published.cell
         wanted, still = draw(number, p, generator), draw(number, bare, None)
         pose = Pose.turned(256.5, 256.5, 0.0)

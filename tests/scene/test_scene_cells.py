@@ -256,8 +256,11 @@ def test_the_types_are_those_registered() -> None:
             continue
         cell = Prototype(CELLS, {"type": name}).sample(Stream(1))
         assert tuple(part.name for part in cell.parts()) == PARTS[name]
-        assert {part.name for part in cell.parts() if part.level == 2} == TELLS[name] == set(model.tells)  # type: ignore[attr-defined]
-        assert set(model.draws) == set(PARTS[name])  # type: ignore[attr-defined]
+        assert {part.name for part in cell.parts() if part.level == 2} == TELLS[name]
+        colour = f"{name[5:]} " if name.startswith("rect") else ""  # a red border is none that another type has
+        called = {part: f"{colour}{part}" if part == "rim" else part for part in PARTS[name]}
+        assert set(model.tells) == {called[part] for part in TELLS[name]}  # type: ignore[attr-defined]
+        assert set(model.draws) == set(called.values())  # type: ignore[attr-defined]
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -551,7 +554,9 @@ def test_frames_of_one_figure_agree_in_every_bit(name: str, number: int, scale: 
     pose = Pose.turned(61.25, 70.5, cell.rotation_deg, scale)
     part, canvas = (Frame(b, pose, figure.wobble, figure.reach) for b in (box, Box(0, 0, 130, 150)))
     pairs = [(part.x, canvas.x), (part.y, canvas.y), (part.radial(0.7), canvas.radial(0.7))]
-    pairs += [*zip(part.shifted, canvas.shifted, strict=True), *zip(part.slid, canvas.slid, strict=True)]
+    pairs += zip(part.slid, canvas.slid, strict=True)
+    if len(figure.wobble.fields) > 1:
+        pairs += zip(part.shifted, canvas.shifted, strict=True)
     for ours, theirs in pairs:
         assert np.array_equal(ours, theirs[box.slices])
     assert np.ptp(canvas.noise(0)) > 1

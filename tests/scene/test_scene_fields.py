@@ -475,11 +475,13 @@ PLACE = r"^cell-field(/test/\d{4})?: "
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     "no cell": (
         {"points": {"type": "matern", "candidates_per_mpx": 1e-6}},
-        PLACE + r"points must leave a cell .*, got 0\. Ask for more candidates_per_mpx, a smaller reach_px or a larger canvas\.$",
+        PLACE + r"points must leave 1 cells at least, one for each type of the rule, got 0\. "
+        r"Ask for more candidates_per_mpx, a smaller reach_px or a larger canvas\.$",
     ),
     "fewer cells than types": (
         {"rule": {"type": "present", "cells": ["tail-1", "tail-3", "tail-8"]}, "reach_px": 120},
-        PLACE + r"points must leave a cell for each of 3 types, got [12]\. Ask for more candidates_per_mpx, a smaller reach_px",
+        PLACE + r"points must leave 3 cells at least, one for each type of the rule, got [12]\. "
+        r"Ask for more candidates_per_mpx, a smaller reach_px",
     ),
     "fewer cells than a count": (
         {"rule": {"type": "count", "cell": "rect-red", "at_least": 60}},

@@ -42,12 +42,11 @@ class ColorField(PaintedBackground):
         """See :class:`PaintedBackground`."""
         y, x = centres(box.top, box.bottom), centres(box.left, box.right)
         pixels = PixelType(canvas.dtype)
-        kind = np.uint8 if pixels.top == 255 else np.uint16
         fields = _fields(self, canvas.height, canvas.width, canvas.channels, pixels.top, noise.address)
         out = np.empty((len(fields), *box.shape), canvas.dtype)
         for channel, field in enumerate(fields):
             for rows, values in field.strips(y, x):
-                out[channel, rows] = pixels.of_levels(values.astype(kind))
+                out[channel, rows] = values if pixels.whole else pixels.of_levels(np.floor(values))
         return out
 
 

@@ -21,6 +21,7 @@ class CircularCell(EllipticCell):
 
     number: ClassVar[int] = 0
     draws: ClassVar[frozenset[str]] = frozenset({"rim", "inner"})
+    fields: ClassVar[int] = 1
     tells: ClassVar[frozenset[str]] = frozenset({"rim"})
 
     def parts(self) -> tuple[Part, ...]:

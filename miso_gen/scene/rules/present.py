@@ -75,7 +75,7 @@ class Present(FieldRule):
         room = count // len(self.cells)
         if room < 1:
             raise RecipeError(
-                f"points must leave a cell for each of {len(self.cells)} types, got {count}. "
+                f"points must leave {len(self.cells)} cells at least, one for each type of the rule, got {count}. "
                 "Ask for more candidates_per_mpx, a smaller reach_px or a larger canvas."
             )
         order, others = shuffled(stream, count), [number for number, name in enumerate(types) if name not in self.cells]

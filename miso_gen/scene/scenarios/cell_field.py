@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TYPES = ("cell", "cell-bar", "cell-plus", "rect-red", "rect-green", "rect-blue", "tail-1", "tail-3", "tail-8")
 _TRIES = 1000
-_SAMPLE = 0.25  #: scale at which a cell is drawn to measure its area
+_SAMPLE_PX = 80  #: reach in pixels of a cell that is drawn to measure its area
 
 
 def _areas(value: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
@@ -141,14 +141,14 @@ class CellField(CellScenario, PairedScenario):
         places, areas = self._places(plan)
         try:
             kinds = self.field_rule.assign(plan.label, self.types, len(places), plan.stream("types", shared=True))
+            cast = [
+                _grown(self.cells[kind], area, self.reach_px, (*plan.address("cell", shared=True), place))
+                for place, (kind, area) in enumerate(zip(kinds.tolist(), areas.tolist(), strict=True))
+            ]
         except RecipeError as error:
             raise RecipeError(f"{plan.id}: {error}") from None
         telling = self.field_rule.telling(plan.label, self.types)
         canvas = Box(0, 0, plan.canvas.height, plan.canvas.width)
-        cast = [
-            _grown(self.cells[kind], area, self.reach_px, (*plan.address("cell", shared=True), place))
-            for place, (kind, area) in enumerate(zip(kinds.tolist(), areas.tolist(), strict=True))
-        ]
         crowd = []
         for instance, ((row, column), grown) in enumerate(zip(places.tolist(), cast, strict=True), 1):
             pose = Pose.turned(row + 0.5, column + 0.5, grown.cell.rotation_deg, grown.scale)
@@ -223,7 +223,7 @@ def _grown(prototype: Prototype[Cell], area: int, reach: int, address: tuple[str
         cell = prototype.sample(stream)
         assert isinstance(cell, DrawnCell)
         figure = cell.figure(stream)
-        own = figure.area(_SAMPLE)
+        own = figure.area(_SAMPLE_PX / figure.reach)
         if own == 0.0:
             continue
         scale = sqrt(area / own)
