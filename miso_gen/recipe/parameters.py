@@ -36,6 +36,9 @@ class Spec(dict[str, Any]):
         """The data as canonical JSON."""
         return json.dumps(self, sort_keys=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Spec, (dict(self),)
+
 
 def frozen(value: Any) -> Any:
     """Return the value with every list in it, at any depth, as a tuple."""

@@ -68,13 +68,20 @@ def _split(recipe: Recipe, entry: ScenarioEntry, split: str) -> Iterator[ImagePl
     scenario = entry.model.from_spec(example(entry.block))
     draws = dict(entry.block.draws())
     empty = True
+    still = None if draws else _still(entry)
     variants = scenario.variants(_cases(draws), _shapes(scenario, recipe, split, entry.name))
     for number, variant in enumerate(islice(variants, scenario.images_in(split)), 1):
         if variant.label in entry.labels:
             empty = False
-            yield _image(recipe, entry, split, number, variant, draws)
+            yield _image(recipe, entry, split, number, variant, draws, still)
     if empty:
         raise RecipeError(f"{entry.name}: the scenario must have an image in every split, got none in {split!r}.")
+
+
+def _still(entry: ScenarioEntry) -> tuple[Scenario, dict[str, Any]]:
+    """Return the plug-in and its spec where no image draws or enumerates anything: one for all of them."""
+    scenario = entry.model.from_spec(entry.block.filled({}))
+    return scenario, scenario.to_spec()
 
 
 def _shapes(scenario: Scenario, recipe: Recipe, split: str, name: str) -> tuple[str, ...]:
@@ -97,7 +104,13 @@ def _cases(draws: Mapping[str, Drawn]) -> tuple[Case, ...]:
 
 
 def _image(
-    recipe: Recipe, entry: ScenarioEntry, split: str, number: int, variant: Variant, draws: Mapping[str, Drawn]
+    recipe: Recipe,
+    entry: ScenarioEntry,
+    split: str,
+    number: int,
+    variant: Variant,
+    draws: Mapping[str, Drawn],
+    still: tuple[Scenario, dict[str, Any]] | None,
 ) -> ImagePlan:
     base = f"{entry.name}/{split}"
     pair = None if variant.pair is None else f"{base}/{_pair_name(variant.pair)}"
@@ -116,20 +129,22 @@ def _image(
         settings=dict(variant.settings),
     )
     try:
+        if still is not None and not variant.overrides:
+            return _checked(blank, *still, variant.settings)
         params = dict(_drawn(blank, variant, draws))
         spec = entry.block.filled(params)
         for key, value in variant.overrides.items():
             _put(spec, key, value)
             params[key] = value
         scenario = entry.model.from_spec(spec)
-        return _checked(blank, scenario, {**params, **variant.settings})
+        return _checked(blank, scenario, scenario.to_spec(), {**params, **variant.settings})
     except RecipeError as error:
         known = str(error).startswith((blank.id, f"{entry.name}:"))  # it names its place already
         raise RecipeError(str(error) if known else f"{blank.id}: {error}") from None
 
 
-def _checked(blank: ImagePlan, scenario: Scenario, params: Mapping[str, Any]) -> ImagePlan:
-    plan = replace(blank, spec=scenario.to_spec(), params=params)
+def _checked(blank: ImagePlan, scenario: Scenario, spec: Mapping[str, Any], params: Mapping[str, Any]) -> ImagePlan:
+    plan = replace(blank, spec=spec, params=dict(params))
     scenario.check(plan)
     return plan
 

@@ -128,7 +128,7 @@ def _over(below: Painted, layer: Layer, texture: Texture, mask: Bits, rows: slic
     if texture.few_valued and isinstance(below, Planes) and isinstance(top, Planes):
         return below.over(shown, top)
     top, out = array_of(top), array_of(below)
-    if not isinstance(below, Planes) or top.ndim > out.ndim:  # the background may keep its array, and may have one channel
+    if top.ndim > out.ndim:  # the background may have one channel
         out = np.array(np.broadcast_to(out, (*max(out.shape[:-2], top.shape[:-2]), *box.shape)))
     place = (..., *part.shifted(-box.top, -box.left).slices)
     out[place] = pixels.select(shown, top, out[place])
@@ -152,9 +152,10 @@ def _crowded(
     stamps = list(crowd.stamps(box))
     if not stamps:
         return painted, levels, labels
-    below = array_of(painted)
-    image = np.array(below) if below.ndim == 3 else np.repeat(below[None], scene.channels, axis=0)
-    truth, ids = np.array(array_of(levels)), None if labels is None else np.array(array_of(labels))
+    image = array_of(painted)
+    if image.ndim == 2:
+        image = np.repeat(image[None], scene.channels, axis=0)
+    truth, ids = array_of(levels), None if labels is None else array_of(labels)
     for cell, stamp in stamps:
         place = stamp.box.within(box)
         for (part, weight), colour in zip(stamp.covers, cell.figure.colours, strict=True):

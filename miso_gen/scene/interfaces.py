@@ -55,7 +55,7 @@ class PaintedBackground(Background):
 
     @abstractmethod
     def paint(self, box: Box, canvas: Canvas, noise: NoiseField) -> Painted:
-        """Return the pixels of a box, the same in all channels, or shape (channels, h, w).
+        """Return the pixels of a box in a new array, the same in all channels, or shape (channels, h, w).
 
         Args:
             box: The box.
