@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Edges = Literal["soft", "hard"]
 Colour = tuple[float, float, float]  #: red, green, blue in [0, 1]
+Cover = tuple[Box, "NDArray[np.uint16]"]  #: weights of a part in a box, (h, w), 0 .. 256
 FULL = 256  #: weight of a part that covers a pixel
 
 
@@ -261,14 +262,14 @@ class Figure:
                 inside, frame = frames[key]
                 if not inside.empty:
                     depths.append((inside, shape.depth(frame)))
-            around = _around([inside for inside, _ in depths]) if depths else Box(box.top, box.left, box.top, box.left)
-            weight = np.zeros(around.shape, np.uint16)
+            shares = []
             for inside, depth in depths:
                 held = (depth >= 0.0).view(np.uint8)
-                code, share = codes[inside.within(box)], weight[inside.within(around)]
-                np.maximum(code, held * np.uint8(number), out=code)
-                np.maximum(share, _soft(depth, pose.scale) if edges == "soft" else held * np.uint16(FULL), out=share)
-            covers.append((around, weight))
+                shares.append((inside, _soft(depth, pose.scale) if edges == "soft" else held * np.uint16(FULL)))
+                code = codes[inside.within(box)]
+                held *= np.uint8(number)
+                np.maximum(code, held, out=code)
+            covers.append(_together(shares, Box(box.top, box.left, box.top, box.left)))
         return Stamp(box, codes, tuple(covers))
 
 
@@ -282,9 +283,21 @@ def _around(boxes: Sequence[Box]) -> Box:
     )
 
 
+def _together(shares: Sequence[Cover], nowhere: Box) -> Cover:
+    """Return the greatest weight of several shapes, in the smallest box that holds them."""
+    if len(shares) == 1:
+        return shares[0]
+    around = _around([inside for inside, _ in shares]) if shares else nowhere
+    weight = np.zeros(around.shape, np.uint16)
+    for inside, share in shares:
+        place = weight[inside.within(around)]
+        np.maximum(place, share, out=place)
+    return around, weight
+
+
 def _soft(depth: NDArray[np.float64], scale: float) -> NDArray[np.uint16]:
-    """Return the weight 0 .. 256 of a part by its depth: floor(256 (d + 1/2)), d in pixels, cut at both ends."""
-    depth = depth * (FULL * scale)
+    """Return the weight of a part by its depth: floor(256 (d + 1/2)), d in pixels, cut at both ends; ``depth`` is used up."""
+    depth *= FULL * scale
     depth += 0.5 * FULL
     np.maximum(depth, 0.0, out=depth)
     np.minimum(depth, float(FULL), out=depth)
@@ -304,7 +317,7 @@ class Stamp:
 
     box: Box
     codes: NDArray[np.uint8]
-    covers: tuple[tuple[Box, NDArray[np.uint16]], ...]
+    covers: tuple[Cover, ...]
 
     def crop(self, box: Box) -> Stamp:
         """Return a part of it."""

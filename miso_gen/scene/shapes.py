@@ -123,11 +123,13 @@ class Frame:
 
     @cached_property
     def slid(self) -> tuple[Floats, Floats]:
-        """The coordinates x plus noise 0 and y plus noise 0, (h, w) each; not to be changed."""
+        """Magnitudes of x plus noise 0 and y plus noise 0, (h, w) each; not to be changed."""
         if not self.wobble.fields:
-            return self.x, self.y
-        noise = self.noise(0)
-        return self.x + noise, self.y + noise
+            return np.abs(self.x), np.abs(self.y)
+        y = self.noise(0)
+        x = self.x + y
+        y += self.y
+        return np.abs(x, out=x), np.abs(y, out=y)
 
 
 class Shape(Protocol):
@@ -181,7 +183,7 @@ class Slab:
     def depth(self, frame: Frame) -> Floats:
         """See :class:`Shape`."""
         x, y = frame.slid
-        return _least(self.half_x - np.abs(x), self.half_y - np.abs(y))
+        return _least(self.half_x - x, self.half_y - y)
 
     def extent(self, dx: float, dy: float, wobble: Wobble, rim: float) -> float:
         """See :class:`Shape`."""
