@@ -85,7 +85,9 @@ class DaskCluster:
         from distributed import Client, LocalCluster, as_completed
 
         self._open.enter_context(_quiet("distributed", "distributed.client"))
-        with dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_S}s"}):
+        # One batch at a time on a worker: Dask blames whatever waits on a worker that dies, too.
+        saturation = {"distributed.scheduler.worker-saturation": 1.0}
+        with dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_S}s", **saturation}):
             if self._scheduler is None:
                 with _ignored_interrupts():
                     cluster = LocalCluster(
