@@ -84,7 +84,7 @@ class Rings(PaintedBackground):
             np.sqrt(distance, out=distance)
             for channel, (_, phase) in enumerate(strips):
                 phase *= distance
-                step = phase.astype(np.int32)
+                step = phase.astype(np.int64)
                 step &= _PHASES - 1
                 np.take(colours, step, out=out[channel, rows], mode="clip")
         return out

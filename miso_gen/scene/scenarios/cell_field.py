@@ -13,6 +13,7 @@ from miso_gen.errors import RecipeError
 from miso_gen.geometry import Box
 from miso_gen.recipe.parameters import OneOf, PositiveInt, chosen
 from miso_gen.recipe.plugins import POINTS, RULES, SCENARIOS, Case, Evidence, PointProcess, Rule, Variant
+from miso_gen.rng import Stream
 from miso_gen.scene.celled import CellScenario, EachOwnCells
 from miso_gen.scene.crowd import Crowd, PlacedCell
 from miso_gen.scene.fields import FieldRule
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-    from pydantic import ValidationInfo
 
     from miso_gen.recipe.plan import ImagePlan
     from miso_gen.recipe.plugins import Cell
@@ -36,7 +36,7 @@ _TRIES = 1000
 _SAMPLE_PX = 80  #: reach in pixels of a cell that is drawn to measure its area
 
 
-def _areas(value: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
+def _areas(value: tuple[int, int]) -> tuple[int, int]:
     if not 50 <= value[0] < value[1]:
         raise ValueError("two whole numbers from 50 on, the lower first")
     return value
@@ -215,8 +215,6 @@ def _grown(prototype: Prototype[Cell], area: int, reach: int, address: tuple[str
     Raises:
         RecipeError: Cells of the type reach too far for their area.
     """
-    from miso_gen.rng import Stream
-
     name = prototype.model.type_name
     for tries in range(_TRIES):
         stream = Stream(*address, name, tries)
