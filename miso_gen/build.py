@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from miso_gen.contents import all_needed
 from miso_gen.engines import Engine, choose_engine
 from miso_gen.errors import (
     ClusterError,
@@ -38,6 +39,8 @@ from miso_gen.store import (
     open_target,
     read_root,
     sweep,
+    write_contents,
+    write_recipe,
 )
 from miso_gen.work import Piece, Site, UnforeseenError, fingerprint, stages
 
@@ -165,9 +168,12 @@ def build(
         todo = [plan for plan in plans if plan.id not in kept]
         if not todo and _is_complete(target):
             return BuildResult(str(location), read_root(target).root_digest, len(plans), 0, len(kept), (), monotonic() - begin, 0)
-        root = StoreRoot(recipe.name, recipe.version, recipe.to_dict(), recipe.digest, generator=fingerprint())
+        contents = all_needed(recipe.contents())
+        root = StoreRoot(recipe.name, recipe.version, recipe.to_dict(), recipe.digest, generator=fingerprint(), imports=contents)
         with _Heartbeat(lock) as heart, choose_engine(workers, scheduler, site, todo) as engine:
             root = create_root(target, root, pieces)
+            write_recipe(target, root.recipe)
+            write_contents(target, contents)
             run = _Run(engine, site, {plan.id: pieces[plan.id] for plan in todo}, retries, watcher, heart)
             run.work()
         digest = None

@@ -6,7 +6,19 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from miso_gen.errors import InputError, OutputError, UnknownNameError
-from miso_gen.recipe import BACKGROUNDS, CELLS, DEFORMATIONS, MORPHOLOGIES, POINTS, RULES, SCENARIOS, load_recipe, recipe_files
+from miso_gen.recipe import (
+    BACKGROUNDS,
+    BINARIZERS,
+    CELLS,
+    DEFORMATIONS,
+    MORPHOLOGIES,
+    POINTS,
+    RULES,
+    SCENARIOS,
+    TISSUES,
+    load_recipe,
+    recipe_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +43,8 @@ def catalogue(kind: str | None = None) -> dict[str, dict[str, str]]:
         "deformations": lambda: _plugins(DEFORMATIONS),
         "cells": lambda: _plugins(CELLS),
         "rules": lambda: _plugins(RULES),
+        "tissues": lambda: _plugins(TISSUES),
+        "binarizers": lambda: _plugins(BINARIZERS),
     }
     if kind is not None and kind not in kinds:
         raise UnknownNameError("kind", kind, kinds)

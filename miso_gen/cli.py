@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from miso_gen import __version__
-from miso_gen.errors import InputError, MisoGenError, OutputError, listing
+from miso_gen.errors import InputError, MisoGenError, MisoGenWarning, OutputError, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SET = click.option(
     "--set",
@@ -22,12 +27,32 @@ _SET = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+@contextmanager
+def _said_warnings() -> Iterator[None]:
+    """Print our warnings, each once, as a line; those of others go where they went."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, MisoGenWarning):
+                show(message, category, *where, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                click.echo(f"warning: {message}", err=True)
+
+        warnings.simplefilter("always", MisoGenWarning)
+        warnings.showwarning = say
+        yield
+
+
 class _Commands(click.Group):
     """Turns our errors into one line and an exit code."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with _said_warnings():
+                return super().invoke(context)
         except MisoGenError as error:
             click.echo(f"error: {error}", err=True)
             context.exit(error.exit_code)
@@ -102,18 +127,15 @@ def build(recipe: str, overrides: tuple[str, ...], as_json: bool, verbose: bool,
 
 
 def _print_balance(path: str) -> None:
-    from miso_gen.console import print_table
+    from miso_gen.check import balance, balance_warnings
+    from miso_gen.console import print_balance
     from miso_gen.store import open_dataset
 
-    table = open_dataset(path).table
-    counts = table.groupby(["scenario", "split", "label", "class_name"], sort=False).agg(
-        images=("image_id", "size"), object_share=("truth_1_share", "mean"), evidence_share=("truth_2_share", "mean")
-    )
-    rows = [
-        (*key, row.images, f"{row.object_share:.3f}", f"{row.evidence_share:.3f}")
-        for key, row in zip(counts.index, counts.itertuples(), strict=True)
-    ]
-    print_table(("scenario", "split", "label", "class", "images", "truth >= 1", "truth = 2"), rows)
+    dataset = open_dataset(path)
+    rows = balance(dataset)
+    print_balance(rows)
+    for sentence in balance_warnings(dataset, rows):
+        click.echo(f"warning: {sentence}")
 
 
 @main.command()
@@ -272,6 +294,30 @@ def info(store: str, as_json: bool) -> None:
     if facts["classes"]:
         columns = ("scenario", "split", "label", "class", "images")
         print_table(columns, [[row[column] for column in columns] for row in facts["classes"]])
+
+
+@main.command()
+@click.argument("store")
+@click.option("--no-noise", is_flag=True, help="Don't compare the corners of images, which reads pixels.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
+@_JSON
+def check(store: str, no_noise: bool, strict: bool, as_json: bool) -> None:
+    """Look for what makes STORE a bad data set: missing classes, equal images, shared noise, shortcuts.
+
+    \b
+    Example:
+      miso-gen check datasets/miso1/1.0.0 --strict
+    """
+    from miso_gen.check import check as run
+    from miso_gen.console import print_findings
+
+    findings = run(store, noise=not no_noise)
+    if as_json:
+        click.echo(json.dumps(findings.to_dict(), indent=2))
+    else:
+        print_findings(findings)
+    if strict and findings.warnings:
+        sys.exit(1)
 
 
 @main.command(name="list")

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Self
 
+    from miso_gen.check import ClassBalance, Findings
     from miso_gen.recipe import ImagePlan
 
 _LINE_S = 10.0
+_YES = {True: "yes", False: "no"}
 
 
 def size(count: float) -> str:
@@ -49,6 +51,40 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         table.add_row(*(Text(value) for value in row))
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table)
+
+
+def print_balance(rows: Iterable[ClassBalance]) -> None:
+    """Print how many images each class has, and their mean shares of truth; over those whose evidence is known."""
+    columns = ("scenario", "split", "label", "class", "images", "truth >= 1", "truth = 2")
+    body = []
+    for row in rows:
+        evidence = "unknown" if row.truth_2_share is None else f"{row.truth_2_share:.3f}"
+        if 0 < row.truth_2_known < row.images:
+            evidence += f" (known of {row.truth_2_known})"
+        body.append((row.scenario, row.split, row.label, row.class_name, row.images, f"{row.truth_1_share:.3f}", evidence))
+    print_table(columns, body)
+
+
+def print_findings(findings: Findings) -> None:
+    """Print what a check of a store found, warnings last."""
+    from miso_gen.check import fraction
+
+    print_balance(findings.balance)
+    if findings.probes:
+        print()
+        columns = ("scenario", "told from", "AUROC", "from", "to", "images", "declared", "verdict")
+        body = [
+            (p.scenario, p.probe, fraction(p.auroc), fraction(p.low), fraction(p.high), p.images, _YES[p.declared], p.verdict)
+            for p in findings.probes
+        ]
+        print_table(columns, body)
+    print(f"\nequal images: {len(findings.duplicates) or 'none'}")
+    noise = "not looked at" if findings.noise is None else len(findings.noise) or "none"
+    print(f"shared noise: {noise}")
+    for title, sentences in (("note", findings.notes), ("warning", findings.warnings)):
+        for sentence in sentences:
+            print(f"{title}: {sentence}")
+    print(f"{len(findings.warnings) or 'no'} warning{'s' * (len(findings.warnings) != 1)}")
 
 
 class _Speed(ProgressColumn):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from miso_gen.recipe import Recipe, plan_images
-from miso_gen.store import list_images, open_dataset, open_target, read_root
+from miso_gen.store import list_images, offer_contents, open_dataset, open_target, read_root
 
 if TYPE_CHECKING:
     from miso_gen.store import Target
@@ -19,6 +19,7 @@ def describe(location: str) -> dict[str, Any]:
     """
     target = open_target(location)
     root = read_root(target)
+    offer_contents(target)
     recipe = Recipe.from_dict(root.recipe)
     classes: list[dict[str, Any]] = []
     if root.complete:

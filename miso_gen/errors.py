@@ -5,6 +5,7 @@
     MisoGenError                  base; `except MisoGenError` catches all of them
     |-- InputError                the caller asked for something that can't be           exit 2
     |   |-- RecipeError           a recipe, an override or a parameter is wrong
+    |   |-- RefusedFilesError     files that can't be imported, each with its reason
     |   |-- UnknownNameError      a name that no plug-in, shape, image or recipe has
     |   |-- OutputError           the place to write to can't be used
     |   `-- StoreError            what should be a store is none, or can't be read
@@ -53,6 +54,21 @@ class UnknownNameError(InputError):
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...]]]:
         return type(self), (self.kind, self.name, self.known)
+
+
+class RefusedFilesError(InputError):
+    """Files that can't be imported.
+
+    Attributes:
+        refused: (name, rest of the sentence) of each: ``("a.png", "must be a picture, got nothing. Save it again.")``.
+    """
+
+    def __init__(self, refused: Iterable[tuple[str, str]]) -> None:
+        self.refused = tuple(refused)
+        super().__init__("\n".join(f"{name} {reason}" for name, reason in self.refused))
+
+    def __reduce__(self) -> tuple[type[RefusedFilesError], tuple[tuple[tuple[str, str], ...]]]:
+        return type(self), (self.refused,)
 
 
 class OutputError(InputError):
@@ -111,3 +127,7 @@ def listing(names: Iterable[str], limit: int = 30) -> str:
     known = list(names)
     text = ", ".join(known[:limit]) or "(none)"
     return text + (f", ... ({len(known)} in all)" if len(known) > limit else "")
+
+
+class MisoGenWarning(UserWarning):
+    """Something that will work, and that its author would want to know."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from miso_gen.errors import InputError, UnknownNameError
-from miso_gen.geometry import Box
+from miso_gen.geometry import LATTICE, Box, Spans
 from miso_gen.recipe import SCENARIOS, plan_images
 from miso_gen.render import render_box
 from miso_gen.scene import make_scene
+from miso_gen.scene.morphologies.bitmaps import Bitmaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from miso_gen.imports.outlines import Outline
     from miso_gen.recipe import ImagePlan, Recipe, Scenario
     from miso_gen.render.pictures import Cell, Row
     from miso_gen.scene import Scene
@@ -23,10 +28,11 @@ if TYPE_CHECKING:
 
 
 _MOST_BESIDE = 4  #: labels whose images have their truth beside them; of more it lies below
+_MOST_OUTLINES = 8  #: imported silhouettes in a row
 
 
 def preview(recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Sequence[str] = ()) -> bytes:
-    """Return a contact sheet as PNG: for each scenario, images of every label with their truth.
+    """Return a contact sheet as PNG: imported silhouettes; for each scenario, images of every label with their truth.
 
     Args:
         recipe: The recipe.
@@ -45,12 +51,64 @@ def preview(recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Seque
         if name not in names:
             raise UnknownNameError("scenario", name, names)
     rows: list[Row] = []
-    for position, (name, group) in enumerate(groupby(plan_images(recipe), key=lambda plan: plan.scenario)):
+    plans = plan_images(recipe)
+    for bitmaps in _bitmaps({plan.scenario: plan.spec for plan in plans if not scenarios or plan.scenario in scenarios}):
+        rows += outline_sheet(bitmaps, side)
+    for position, (name, group) in enumerate(groupby(plans, key=lambda plan: plan.scenario)):
         if not scenarios or name in scenarios:
             rows += _rows(list(group), side, pairs, position)
     canvas = recipe.canvas
     heading = f"{recipe.name} {recipe.version}  ·  {canvas.height} x {canvas.width} px"
     return png(contact_sheet(heading, rows, side))
+
+
+def outline_sheet(bitmaps: Bitmaps, side: int) -> list[Row]:
+    """Return rows of a contact sheet that show what became of pictures: each silhouette in black, its size, pieces and holes.
+
+    Args:
+        bitmaps: The silhouettes.
+        side: Longest side of a picture in pixels.
+
+    Raises:
+        InputError: A silhouette is nowhere.
+    """
+    from miso_gen.render.pictures import Row
+
+    names = dict.fromkeys((*bitmaps.names(), bitmaps.reference))
+    cells = [_outline_cell(name, bitmaps.outline(name), side) for name in names]
+    groups = [cells[first : first + _MOST_OUTLINES] for first in range(0, len(cells), _MOST_OUTLINES)]
+    note = "What became of imported pictures."
+    return [Row(bitmaps.type_name, "" if number else note, tuple(group), bare=True) for number, group in enumerate(groups)]
+
+
+def _bitmaps(specs: Mapping[str, Mapping[str, Any]]) -> list[Bitmaps]:
+    """Return the sets of imported silhouettes that scenarios show, each once."""
+    found: dict[tuple[str, ...], Bitmaps] = {}
+    for spec in specs.values():
+        morphologies = spec.get("morphologies")
+        if isinstance(morphologies, Mapping) and morphologies.get("type") == Bitmaps.type_name:
+            shown = Bitmaps.from_spec(morphologies)
+            found.setdefault((*shown.names(), *shown.contents()), shown)
+    return list(found.values())
+
+
+def _outline_cell(name: str, outline: Outline, side: int) -> Cell:
+    from miso_gen.render.pictures import Cell, shrink
+
+    rings = [LATTICE * ring.astype(np.int64) + 1 for ring in outline.rings]
+    spans = Spans.of_polygon(rings, outline.height, outline.width)
+
+    def read(box: Box) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        inside = spans.mask(box)
+        return (255 * (1 - inside))[None], np.zeros_like(inside)
+
+    counts = f"{_counted(outline.pieces, 'piece')}, {_counted(outline.holes, 'hole')}"
+    shrunk = shrink(read, Box(0, 0, outline.height, outline.width), side)
+    return Cell(name, f"{outline.width} x {outline.height} px, {counts}", shrunk)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def view(image: ImageView, box: tuple[int, int, int, int] | None = None, *, side: int = 1024) -> bytes:

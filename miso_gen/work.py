@@ -19,7 +19,7 @@ from miso_gen.recipe.plugins import SCENARIOS
 from miso_gen.registry import plugin_packages
 from miso_gen.render import send
 from miso_gen.scene import make_scene
-from miso_gen.store import ImageLayout, ImageWriter, ObjectTable, ShardedImage, image_path
+from miso_gen.store import ImageLayout, ImageWriter, ObjectTable, ShardedImage, image_path, offer_contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -119,6 +119,7 @@ def carry_out(piece: Piece, site: Site) -> None:
     """
     require_fingerprint(site.fingerprint)
     _prepare_process()
+    offer_contents(site.target)
     plan, scene = piece.plan, make_scene(piece.plan)
     layout = site.layout(plan, scene)
     path = image_path(plan.id)
@@ -189,6 +190,7 @@ def _attributes(plan: ImagePlan, scene: Scene) -> dict[str, Any]:
         "pair": plan.pair,
         "morphology": plan.morphology,
         "parameters": {**plan.params, **scene.drawn},
+        "truth_2_known": scene.truth_2_known,
     }
 
 

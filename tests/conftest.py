@@ -38,3 +38,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, dict[str, Any]], No
         assert {key: known.get(key) for key in found} == found
 
     return check
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep imports of the tests out of the user's cache."""
+    monkeypatch.setenv("MISO_GEN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -34,6 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "area_px": [150, 300],
         "points": {"type": "matern", "candidates_per_mpx": 500},
     },
+    "tissue": {"tissue": {"type": "simulated", "images": 4, "gland_radius_px": [50, 70], "nest_radius_px": [50, 80]}},
 }
 COLOURED = ("cell", "cell-field")  #: scenarios that need three channels
 
@@ -72,7 +73,9 @@ def plans_of(scenario: dict[str, Any], shape: tuple[int, int] = (200, 200), **he
 def counted(type_: str, **fields: Any) -> dict[str, Any]:
     """Return a scenario with its defaults, of 10 images where it must be told, and those of the fields that it has."""
     known = {key: value for key, value in fields.items() if key in SCENARIOS.get(type_).model_fields}
-    return {"type": type_, **({"images": 10} if "images" in SCENARIOS.get(type_).model_fields else {}), **known}
+    needed = {"images": 10} if "images" in SCENARIOS.get(type_).model_fields else {}
+    needed |= {"tissue": {"type": "simulated", "images": 10}} if type_ == "tissue" else {}
+    return {"type": type_, **needed, **known}
 
 
 def small(

@@ -24,7 +24,7 @@ from miso_gen.describe import describe
 from miso_gen.recipe import load_recipe, plan_images, recipe_files, recipe_json_schema
 from miso_gen.store import open_dataset
 
-COMMANDS = ("build", "doctor", "info", "list", "new", "plan", "preview", "schema", "view")
+COMMANDS = ("build", "check", "doctor", "info", "list", "new", "plan", "preview", "schema", "view")
 PARTS = {"scenarios": ["evp", "gsp"], "splits": ["test"]}
 
 
@@ -328,7 +328,19 @@ def test_describe_other_canvases(tmp_path):
 
 # --- list, new, schema ------------------------------------------------------------------------------------------------
 
-KINDS = ["recipes", "scenarios", "backgrounds", "morphologies", "silhouettes", "points", "deformations", "cells", "rules"]
+KINDS = [
+    "recipes",
+    "scenarios",
+    "backgrounds",
+    "morphologies",
+    "silhouettes",
+    "points",
+    "deformations",
+    "cells",
+    "rules",
+    "tissues",
+    "binarizers",
+]
 
 
 def test_list():
@@ -353,7 +365,7 @@ def test_list_of_one_kind(kind):
 
 def test_lists_are_complete():
     found = catalogue()
-    assert set(found["scenarios"]) == {*building.SCENARIOS, "cell", "cell-field"}
+    assert set(found["scenarios"]) == {*building.SCENARIOS, "cell", "cell-field", "tissue"}
     assert len(found["silhouettes"]) == 24
     assert set(found["recipes"]) == set(recipe_files()) >= {"miso1", "miso1-mini", "gigapixel", "tutorial-01-first"}
     assert set(found["backgrounds"]) == {"black", "color-field", "constant", "rings", "salt-and-pepper"}

@@ -8,9 +8,22 @@ import re
 import pytest
 
 from miso_gen import errors
-from miso_gen.errors import InputError, MisoGenError, MissingExtraError, UnknownNameError, WorkError, listing, suggestion
+from miso_gen.errors import (
+    InputError,
+    MisoGenError,
+    MissingExtraError,
+    RefusedFilesError,
+    UnknownNameError,
+    WorkError,
+    listing,
+    suggestion,
+)
 
-CLASSES = {name: value for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+CLASSES = {
+    name: value
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, Exception) and not issubclass(value, Warning)
+}
 
 
 def test_the_docstring_draws_the_tree() -> None:
@@ -38,7 +51,7 @@ def test_exit_codes(name: str) -> None:
     assert (cls.__doc__ or "").strip()
 
 
-@pytest.mark.parametrize("name", sorted(set(CLASSES) - {"UnknownNameError", "MissingExtraError"}))
+@pytest.mark.parametrize("name", sorted(set(CLASSES) - {"UnknownNameError", "MissingExtraError", "RefusedFilesError"}))
 def test_errors_survive_pickling(name: str) -> None:
     back = pickle.loads(pickle.dumps(CLASSES[name]("what must be x, got y.")))
     assert (type(back), str(back)) == (CLASSES[name], "what must be x, got y.")
@@ -50,6 +63,18 @@ def test_unknown_name() -> None:
     back = pickle.loads(pickle.dumps(error))
     assert (str(back), back.kind, back.name, back.known) == (str(error), "scenario", "gsq", ("evp", "gsp"))
     assert str(UnknownNameError("scenario", "zzz", [])) == "scenario must be one of (none), got 'zzz'."
+
+
+def test_refused_files() -> None:
+    error = RefusedFilesError([("a.png", "must be a picture, got text. Save it again."), ("b.png", "must exist, got nothing.")])
+    assert str(error) == "a.png must be a picture, got text. Save it again.\nb.png must exist, got nothing."
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), back.refused) == (RefusedFilesError, str(error), error.refused)
+
+
+def test_warnings_are_not_errors() -> None:
+    assert issubclass(errors.MisoGenWarning, UserWarning)
+    assert not issubclass(errors.MisoGenWarning, MisoGenError)
 
 
 def test_missing_extra_names_the_install_command() -> None:

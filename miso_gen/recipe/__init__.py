@@ -12,13 +12,16 @@ from miso_gen.recipe.parameters import Parameters
 from miso_gen.recipe.plan import ImagePlan, plan_images
 from miso_gen.recipe.plugins import (
     BACKGROUNDS,
+    BINARIZERS,
     CELLS,
     DEFORMATIONS,
     MORPHOLOGIES,
     POINTS,
     RULES,
     SCENARIOS,
+    TISSUES,
     Background,
+    Binarizer,
     Case,
     Cell,
     Deformation,
@@ -27,6 +30,7 @@ from miso_gen.recipe.plugins import (
     PointProcess,
     Rule,
     Scenario,
+    Tissue,
     Variant,
 )
 from miso_gen.recipe.prototype import EachOwn, Prototype
@@ -34,13 +38,16 @@ from miso_gen.recipe.schema import recipe_json_schema
 
 __all__ = [
     "BACKGROUNDS",
+    "BINARIZERS",
     "CELLS",
     "DEFORMATIONS",
     "MORPHOLOGIES",
     "POINTS",
     "RULES",
     "SCENARIOS",
+    "TISSUES",
     "Background",
+    "Binarizer",
     "Canvas",
     "Case",
     "Cell",
@@ -56,6 +63,7 @@ __all__ = [
     "Rule",
     "Scenario",
     "ScenarioEntry",
+    "Tissue",
     "Variant",
     "load_recipe",
     "plan_images",

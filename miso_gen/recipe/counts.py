@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from miso_gen.errors import RecipeError, listing
-from miso_gen.recipe.parameters import PositiveInt
+from miso_gen.recipe.parameters import PositiveFloat, PositiveInt
 from miso_gen.recipe.plugins import Scenario
 
 if TYPE_CHECKING:
@@ -42,6 +42,39 @@ class SplitCounts(Mapping[str, int]):
         return core_schema.no_info_after_validator_function(cls, counts)
 
 
+class SplitShares(Mapping[str, float]):
+    """A share for each split, adding up to 1; equal to a dict of the same items, and hashable."""
+
+    def __init__(self, shares: Mapping[str, float]) -> None:
+        self._shares = dict(shares)
+
+    def __getitem__(self, split: str) -> float:
+        return self._shares[split]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shares)
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._shares.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._shares)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        shares = core_schema.dict_schema(core_schema.str_schema(), handler(PositiveFloat), min_length=1)
+        return core_schema.no_info_after_validator_function(cls._checked, shares)
+
+    @classmethod
+    def _checked(cls, shares: Mapping[str, float]) -> SplitShares:
+        if not 0.999 <= sum(shares.values()) <= 1.001:
+            raise PydanticCustomError("expected", "shares that add up to 1")
+        return cls(shares)
+
+
 class CountedScenario(Scenario):
     """A scenario of which any number of images can be made."""
 
@@ -50,11 +83,20 @@ class CountedScenario(Scenario):
 
     def images_in(self, split: str) -> int:
         """See :class:`Scenario`."""
-        if not isinstance(self.images, SplitCounts):
-            return self.images
-        if split not in self.images:
-            raise RecipeError(
-                f"{self.type_name}: images must have a number for every split, got none for {split!r} "
-                f"(there are {listing(tuple(self.images))}). Add {split}: to images."
-            )
-        return self.images[split]
+        return images_of(self.images, split, self.type_name)
+
+
+def images_of(images: int | SplitCounts, split: str, name: str) -> int:
+    """Return how many images a split has.
+
+    Raises:
+        RecipeError: Nobody said; ``name`` is what lacks the number.
+    """
+    if not isinstance(images, SplitCounts):
+        return images
+    if split not in images:
+        raise RecipeError(
+            f"{name}: images must have a number for every split, got none for {split!r} "
+            f"(there are {listing(tuple(images))}). Add {split}: to images."
+        )
+    return images[split]

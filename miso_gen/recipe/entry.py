@@ -120,7 +120,11 @@ def _entry(model: type[Scenario], item: Item, defaults: Mapping[str, Item], prob
     name = _checked(Slot(Name), item.value.get("name"), model.type_name, problems)
     if block is None or name is None:
         return None
-    classes = model.from_spec(example(block)).class_names
+    try:
+        classes = model.from_spec(example(block)).class_names
+    except InputError as error:  # what was imported is nowhere, or is not what the recipe says of it
+        problems.append(Problem(item.path, "", place=item.place, said=str(error)))
+        return None
     every = tuple(range(len(classes)))
     labels = _checked(Slot(Labels), item.value.get("labels"), every, problems)
     if labels is not None and not set(labels) <= set(every):

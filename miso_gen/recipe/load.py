@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from miso_gen.contents import FOLDER, FolderSource, look_in
 from miso_gen.errors import RecipeError, UnknownNameError, listing, suggestion
 from miso_gen.recipe.model import Recipe
 from miso_gen.recipe.problems import KeyPath, path_text
 from miso_gen.recipe.source import Item, item_of, parse, read_file, read_text
 
+RECIPE: Final = "recipe.yaml"  #: of a store
 _OVERRIDE: Final = "--set"
 
 
@@ -19,7 +21,8 @@ def load_recipe(source: str | Path | Mapping[str, Any], overrides: Mapping[str, 
     """Return a checked recipe.
 
     Args:
-        source: Path of a YAML file; name of a shipped recipe (``miso1``); YAML text of more than one line; or plain data.
+        source: Path of a YAML file, or of a store, which holds its recipe; name of a shipped recipe (``miso1``); YAML text of
+            more than one line; or plain data. What a recipe imports is relative to its file.
         overrides: Values by key path, ``{"canvas.shape": [512, 512], "scenarios.gsp.radius_px": 40}``, or the same as
             texts ``"canvas.shape=[512, 512]"`` whose values are YAML. Scenarios go by name or by number.
 
@@ -50,6 +53,10 @@ def _read(source: str | Path | Mapping[str, Any]) -> Item:
     path, shipped = Path(source), recipe_files()
     if str(source) in shipped and not path.is_file():
         path = shipped[str(source)]
+    if (path / RECIPE).is_file():  # a store
+        path = path / RECIPE
+    if (path.parent / FOLDER).is_dir():
+        look_in(str(path.parent.absolute()), FolderSource(path.parent.absolute()))
     if not path.exists():
         raise RecipeError(
             f"{path}: the recipe must be an existing file or one of {listing(shipped)}, got neither."

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, InstanceOf, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from miso_gen.recipe.entry import Name, ScenarioEntry, different, read_scenarios
+from miso_gen.recipe.importing import contents_of
 from miso_gen.recipe.parameters import Parameters, Whole, plain
 from miso_gen.recipe.problems import Problem, report, unknown_key
 from miso_gen.recipe.slots import slots
@@ -122,6 +123,10 @@ class Recipe(Parameters):
         seed = {"seed": self.seed} if self.seed else {}
         scenarios = [entry.canonical() for entry in self.scenarios]
         return {"schema": SCHEMA, **seed, "canvas": canvas, "splits": list(self.splits), "scenarios": scenarios}
+
+    def contents(self) -> tuple[str, ...]:
+        """Return the digests of the imported contents that the plug-ins name, sorted."""
+        return tuple(sorted({digest for entry in self.scenarios for digest in contents_of(entry.block)}))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_dict, (self.to_dict(),)

@@ -69,7 +69,11 @@ def _split(recipe: Recipe, entry: ScenarioEntry, split: str) -> Iterator[ImagePl
     draws = dict(entry.block.draws())
     empty = True
     still = None if draws else _still(entry)
-    variants = scenario.variants(_cases(draws), _shapes(scenario, recipe, split, entry.name))
+    try:
+        shapes = scenario.shapes_in(split, recipe.splits)
+    except RecipeError as error:
+        raise RecipeError(f"{entry.name}: {error}") from None
+    variants = scenario.variants(_cases(draws), shapes)
     for number, variant in enumerate(islice(variants, scenario.images_in(split)), 1):
         if variant.label in entry.labels:
             empty = False
@@ -82,19 +86,6 @@ def _still(entry: ScenarioEntry) -> tuple[Scenario, dict[str, Any]]:
     """Return the plug-in and its spec where no image draws or enumerates anything: one for all of them."""
     scenario = entry.model.from_spec(entry.block.filled({}))
     return scenario, scenario.to_spec()
-
-
-def _shapes(scenario: Scenario, recipe: Recipe, split: str, name: str) -> tuple[str, ...]:
-    morphologies = getattr(scenario, "morphologies", None)
-    if morphologies is None:
-        return ()
-    shapes: tuple[str, ...] = morphologies.names_in(split, recipe.splits)
-    if not shapes:
-        raise RecipeError(
-            f"{name}: morphologies must have a silhouette for every split, got {len(morphologies.names())} for "
-            f"{len(recipe.splits)} splits. Write split: shared, or fewer splits."
-        )
-    return shapes
 
 
 def _cases(draws: Mapping[str, Drawn]) -> tuple[Case, ...]:

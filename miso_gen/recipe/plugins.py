@@ -109,6 +109,37 @@ class Rule(Plugin, ABC):
     """What decides the label of an image that holds many cells."""
 
 
+class Tissue(Plugin, ABC):
+    """Where the cells of tissue images come from."""
+
+    evidence: ClassVar[Evidence] = "arrangement"  #: what makes the label true
+    shortcuts: ClassVar[tuple[str, ...]] = ()  #: what else gives the label away
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Class names by label."""
+
+    def samples_in(self, split: str, splits: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the samples of a split, in index order; none where images are made, not brought."""
+        return ()
+
+    def images_in(self, split: str) -> int | None:
+        """Return how many images a split has; None: as many as :meth:`variants` yields."""
+        return None
+
+    @abstractmethod
+    def variants(self, cases: Sequence[Case], samples: Sequence[str]) -> Iterator[Variant]:
+        """Yield the images of one split in index order; see :meth:`Scenario.variants`."""
+
+    def check(self, plan: ImagePlan) -> None:
+        """Raise :class:`~miso_gen.errors.RecipeError` for numbers that can't work on the canvas of this image."""
+
+
+class Binarizer(Plugin, ABC):
+    """How an imported picture becomes black and white."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One combination of the enumerated (``each``) values of a scenario."""
@@ -149,6 +180,11 @@ class Scenario(Plugin, ABC):
         return self.classes
 
     @property
+    def known_shortcuts(self) -> tuple[str, ...]:
+        """What else gives the label away in this entry of a recipe."""
+        return self.shortcuts
+
+    @property
     def blank_labels(self) -> frozenset[int]:
         """Labels that an absence makes true: their images have no discriminative pixel."""
         return frozenset({0}) if self.evidence == "absence" else frozenset()
@@ -165,6 +201,23 @@ class Scenario(Plugin, ABC):
         """
         return None
 
+    def shapes_in(self, split: str, splits: Sequence[str]) -> tuple[str, ...]:
+        """Return the silhouettes, or other named originals, that one split shows; none where the scenario knows none.
+
+        Raises:
+            RecipeError: There are fewer silhouettes than splits that need one.
+        """
+        morphologies = getattr(self, "morphologies", None)
+        if morphologies is None:
+            return ()
+        shapes: tuple[str, ...] = morphologies.names_in(split, splits)
+        if not shapes:
+            raise RecipeError(
+                f"morphologies must have a silhouette for every split, got {len(morphologies.names())} for "
+                f"{len(splits)} splits. Write split: shared, or fewer splits."
+            )
+        return shapes
+
     @abstractmethod
     def variants(self, cases: Sequence[Case], morphologies: Sequence[str]) -> Iterator[Variant]:
         """Yield the images of one split in index order, without end where :meth:`images_in` says how many.
@@ -174,7 +227,7 @@ class Scenario(Plugin, ABC):
 
         Args:
             cases: The enumerated combinations, at least one.
-            morphologies: The silhouettes of this split; empty where the scenario has no field ``morphologies``.
+            morphologies: The silhouettes of this split, as of :meth:`shapes_in`.
         """
 
     def check(self, plan: ImagePlan) -> None:
@@ -201,3 +254,18 @@ POINTS: Registry[PointProcess] = Registry("point process", "miso_gen.scene.point
 DEFORMATIONS: Registry[Deformation] = Registry("deformation", "miso_gen.scene.deformations")
 CELLS: Registry[Cell] = Registry("cell", "miso_gen.scene.cells")
 RULES: Registry[Rule] = Registry("rule", "miso_gen.scene.rules")
+TISSUES: Registry[Tissue] = Registry("tissue", "miso_gen.scene.tissues")
+BINARIZERS: Registry[Binarizer] = Registry("binarizer", "miso_gen.imports.binarizers")
+
+#: Every family, in the order of the JSON schema.
+FAMILIES: tuple[Registry[Any], ...] = (
+    SCENARIOS,
+    MORPHOLOGIES,
+    BACKGROUNDS,
+    POINTS,
+    DEFORMATIONS,
+    CELLS,
+    RULES,
+    TISSUES,
+    BINARIZERS,
+)

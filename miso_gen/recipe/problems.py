@@ -51,9 +51,12 @@ class Problem:
     value: Any = NOTHING
     advice: str = ""  #: one sentence or more, or nothing
     place: str = ""  #: file and line, where known
+    said: str = ""  #: a whole sentence, in place of "<path> must be <expected>, got <value>. <advice>"
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
+        if self.said:
+            return f"{where}{path_text(self.path)}: {self.said}"
         got = "nothing" if self.value is NOTHING else shown(self.value)
         what = path_text(self.path)
         rule = f"{what}: {self.expected}" if " must " in self.expected else f"{what} must be {self.expected}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from miso_gen.recipe.entry import ENTRY_KEYS, Labels, Name
+from miso_gen.recipe.importing import Importing
 from miso_gen.recipe.model import SCHEMA, Canvas, Recipe
 from miso_gen.recipe.parameters import Parameters
-from miso_gen.recipe.plugins import BACKGROUNDS, CELLS, DEFORMATIONS, MORPHOLOGIES, POINTS, RULES, SCENARIOS, Plugin
+from miso_gen.recipe.plugins import FAMILIES, SCENARIOS, Plugin
 from miso_gen.recipe.problems import NOTHING
 from miso_gen.recipe.slots import Slot, default, slots
 
@@ -39,7 +40,7 @@ _OPTION_TEXT: Final = {"choice": "Drawn: one of the values.", "each": "Enumerate
 def recipe_json_schema() -> Json:
     """Return the JSON schema of recipes, with every registered plug-in."""
     definitions: dict[str, Json] = dict(_DRAWS)
-    for registry in (SCENARIOS, MORPHOLOGIES, BACKGROUNDS, POINTS, DEFORMATIONS, CELLS, RULES):
+    for registry in FAMILIES:
         _define_family(registry, definitions)
     definitions["canvas"] = {**_block(Canvas, drawable=False), "required": ["shape"]}
     head = {name: _field(Recipe, name, slot, drawable=False) for name, slot in slots(Recipe).items() if name != "scenarios"}
@@ -87,6 +88,8 @@ def _define_family(registry: Registry[Any], definitions: dict[str, Json]) -> Non
 def _plugin(model: type[Plugin]) -> Json:
     schema = _block(model, drawable=True)
     properties: Json = {"type": {"description": _summary(model)}}
+    if issubclass(model, Importing):
+        properties |= _block(model.source, drawable=False)["properties"]
     if "labels" in model.reserved:
         extra = {
             "name": {**_leaf(Slot(Name)), "description": "Name of the scenario, in ids; its type if not given."},

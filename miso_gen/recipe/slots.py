@@ -43,8 +43,9 @@ class Slot:
     @cached_property
     def block(self) -> type[Parameters] | None:
         """The class, where the slot takes a block of parameters that is no plug-in."""
-        is_block = self.family is None and isinstance(self.type, type) and issubclass(self.type, Parameters)
-        return self.type if is_block else None
+        kinds = [kind for kind in self._alternatives if kind is not type(None)]
+        is_block = self.family is None and len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], Parameters)
+        return kinds[0] if is_block else None
 
     @cached_property
     def holds_plugins(self) -> bool:

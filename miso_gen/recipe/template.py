@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from miso_gen.errors import RecipeError, UnknownNameError, listing, suggestion
+from miso_gen.recipe.importing import Importing, imported
 from miso_gen.recipe.parameters import Parameters, Spec, frozen
 from miso_gen.recipe.plugins import Plugin
 from miso_gen.recipe.problems import NOTHING, KeyPath, Problem, path_text, unknown_key
@@ -326,6 +327,9 @@ def _plugin(slot: Slot, item: Item, problems: list[Problem]) -> Block | EachOwnB
         problems.append(item.problem(f"a {family}: a name, or {{type: name, ...}}", advice))
         return None
     model = named(slot.family, item.value["type"], problems)
+    if model is not None and issubclass(model, Importing):
+        found = imported(model, item, problems)
+        model, item = (None, item) if found is None else (model, found)
     block = compile_block(model, item, problems, known=("type",)) if model else None
     if block is None or not slot.each_own:
         return block

@@ -96,12 +96,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a contact sheet; ``stacked`` where the truth lies below its image, not beside it."""
+    """One row of a contact sheet.
+
+    Attributes:
+        title: Its title.
+        note: What follows the title.
+        cells: Its images.
+        stacked: Whether the truth lies below its image, not beside it.
+        bare: Whether there is no truth to show.
+    """
 
     title: str
     note: str
     cells: tuple[Cell, ...]
     stacked: bool = False
+    bare: bool = False
 
 
 _GAP, _LINE = 10, 15
@@ -127,10 +136,14 @@ def contact_sheet(heading: str, rows: Sequence[Row], side: int) -> Image.Image:
             place = left, top + 2 * _LINE - 4
             page.paste(Image.fromarray(cell.shrunk.picture), place)
             beside = (left, place[1] + cell.shrunk.image.shape[0] + 2) if row.stacked else (left + side + 2, place[1])
-            page.paste(Image.fromarray(cell.shrunk.truth_picture), beside)
+            if row.bare:  # black on white: a frame shows where it ends
+                down, across = cell.shrunk.image.shape[:2]
+                draw.rectangle((left - 1, place[1] - 1, left + across, place[1] + down), outline=_FAINT)
+            else:
+                page.paste(Image.fromarray(cell.shrunk.truth_picture), beside)
             below = top + height - 2 * _LINE - _GAP
             draw.text((left, below), cell.caption, _INK, plain)
-            after = (left, below + _LINE) if row.stacked else (left + 6 + plain.getlength(cell.caption), below)
+            after = (left, below + _LINE) if row.stacked or row.bare else (left + 6 + plain.getlength(cell.caption), below)
             draw.text(after, cell.note, _FAINT, plain)
             left += block + _GAP
         top += height
@@ -140,7 +153,7 @@ def contact_sheet(heading: str, rows: Sequence[Row], side: int) -> Image.Image:
 
 def _block_width(row: Row, side: int, font: Any) -> int:
     """Return the width of an image of a row, with its truth and its captions."""
-    if row.stacked:
+    if row.stacked or row.bare:
         return max(side, *(int(font.getlength(text)) for cell in row.cells for text in (cell.caption, cell.note)))
     return max(2 * side + 2, *(int(font.getlength(f"{cell.caption} {cell.note}")) + 8 for cell in row.cells))
 

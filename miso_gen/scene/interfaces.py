@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -17,6 +17,7 @@ from miso_gen.recipe.plugins import (
     Morphologies,
     PointProcess,
     Scenario,
+    Tissue,
 )
 from miso_gen.rng import NoiseField
 from miso_gen.scene.pixels import PixelType
@@ -25,12 +26,16 @@ from miso_gen.scene.scene import Scene
 from miso_gen.scene.textures import Flat, Painted, Peppered, Salted, Texture
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
     from miso_gen.geometry import Box
     from miso_gen.recipe.model import Canvas
     from miso_gen.recipe.plan import ImagePlan
+    from miso_gen.runs import LabelRuns
+    from miso_gen.scene.scene import Objects
 
 
 class OutlinedMorphologies(Morphologies):
@@ -78,6 +83,23 @@ class ScatteredPoints(PointProcess):
             address: The address of its random streams; blocks add their row and column.
         """
 
+    def discs(
+        self, height: int, width: int, radius: int, *address: str | int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """Return discs that do not overlap: their centres, as of :meth:`scatter`, and their radii.
+
+        Args:
+            height: Rows of the canvas.
+            width: Columns of the canvas.
+            radius: Radius of the discs, where the points have none of their own.
+            address: The address of its random streams.
+
+        Returns:
+            Centres (n, 2) int64, and radii (n,) int64 from 1, None where all have ``radius``; no two centres are nearer than
+            their radii together.
+        """
+        return self.scatter(height, width, 2 * radius, *address), None
+
 
 class ShapeDeformation(Deformation):
     """A deformation of a polygon."""
@@ -85,6 +107,35 @@ class ShapeDeformation(Deformation):
     @abstractmethod
     def deform(self, rings: list[NDArray[np.int64]], height: int, width: int) -> Silhouette:
         """Return the deformed silhouette of an outline (see :class:`OutlinedMorphologies`) on a canvas."""
+
+
+@dataclass(frozen=True, eq=False)
+class TissueCells:
+    """The cells of one tissue image.
+
+    Attributes:
+        runs: The cells on the canvas, ids from 1.
+        telling: Ids of those that make the class; None where nobody knows.
+        objects: What the instance table says of them: every cell that shows, under its id.
+        drawn: Numbers for the image table.
+    """
+
+    runs: LabelRuns
+    telling: NDArray[np.int64] | None
+    objects: tuple[Objects, ...]
+    drawn: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+class CellularTissue(Tissue):
+    """A tissue that is its cells."""
+
+    @abstractmethod
+    def cells(self, plan: ImagePlan) -> TissueCells:
+        """Return the cells of a planned image on its canvas.
+
+        Raises:
+            RecipeError: The numbers of the plan can't work on its canvas.
+        """
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
@@ -101,40 +101,44 @@ def disc_runs(radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 class DiscField:
-    """Equal discs that do not overlap, cut by a silhouette; only those that show a pixel count.
+    """Discs that do not overlap, cut by a silhouette; only those that show a pixel count.
 
     Args:
-        centres: (n, 2) int64, rows and columns on the canvas, row-major order; nearer pairs than ``2 radius`` are forbidden.
-        radius: Radius in pixels; a pixel belongs to the disc iff its centre is nearer than that.
+        centres: (n, 2) int64, rows and columns on the canvas, row-major order; pairs nearer than their radii together are
+            forbidden.
+        radii: Radius in pixels of all discs, or of each, (n,) int64 from 1; a pixel belongs to a disc iff its centre is nearer
+            than that.
         within: The silhouette that cuts the discs.
     """
 
-    def __init__(self, centres: NDArray[np.int64], radius: int, within: Silhouette) -> None:
-        self.radius, self.within = radius, within
-        self.centres = centres[self._visible(centres)]
-        rows, half = disc_runs(radius)
-        self._rows = np.repeat(rows, 2 * half + 1)
-        self._columns = np.concatenate([np.arange(-h, h + 1) for h in half])
+    def __init__(self, centres: NDArray[np.int64], radii: int | NDArray[np.int64], within: Silhouette) -> None:
+        self.within = within
+        each = np.broadcast_to(np.asarray(radii, np.int64), len(centres))
+        visible = self._visible(centres, each)
+        self.centres, self.radii = centres[visible], each[visible]
+        self._sizes = np.unique(self.radii).tolist()
+        self._reach = max(self._sizes, default=1) - 1
 
-    def _visible(self, centres: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _visible(self, centres: NDArray[np.int64], radii: NDArray[np.int64]) -> NDArray[np.bool_]:
         spans = self.within.spans
-        rows, half = disc_runs(self.radius)
-        reach = self.radius - 1
+        reach = radii[:, None] - 1
         side = 16
         counts = np.pad(spans.block_counts(side), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
         top, left = (np.maximum(centres - reach, 0) // side).T
-        bottom = np.minimum(centres[:, 0] + reach, spans.height - 1) // side + 1
-        right = np.minimum(centres[:, 1] + reach, spans.width - 1) // side + 1
-        inside = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left]
-        area = (np.minimum(bottom * side, spans.height) - top * side) * (np.minimum(right * side, spans.width) - left * side)
-        visible = inside == area
+        last_row, last_column = (np.minimum(centres + reach, [spans.height - 1, spans.width - 1]) // side + 1).T
+        inside = counts[last_row, last_column] - counts[top, last_column] - counts[last_row, left] + counts[top, left]
+        bottom, right = np.minimum(last_row * side, spans.height), np.minimum(last_column * side, spans.width)
+        visible = inside == (bottom - top * side) * (right - left * side)
         near = np.flatnonzero((inside > 0) & ~visible)  # the blocks around hold both: look at every run of these discs
-        y = centres[near, 0][:, None] + rows
-        first = np.maximum(centres[near, 1][:, None] - half, 0)
-        last = np.minimum(centres[near, 1][:, None] + half, spans.width - 1)
-        on_canvas = (y >= 0) & (y < spans.height)
-        touched = spans.touches(np.clip(y, 0, spans.height - 1), first, last) & on_canvas
-        visible[near] = touched.any(axis=1)
+        for radius in np.unique(radii[near]).tolist():
+            mine = near[radii[near] == radius]
+            rows, half = disc_runs(radius)
+            y = centres[mine, 0][:, None] + rows
+            first = np.maximum(centres[mine, 1][:, None] - half, 0)
+            last = np.minimum(centres[mine, 1][:, None] + half, spans.width - 1)
+            on_canvas = (y >= 0) & (y < spans.height)
+            touched = spans.touches(np.clip(y, 0, spans.height - 1), first, last) & on_canvas
+            visible[mine] = touched.any(axis=1)
         return visible
 
     @property
@@ -144,14 +148,14 @@ class DiscField:
 
     def boxes(self) -> NDArray[np.int64]:
         """Return the box of every disc on the canvas (before the cut), shape (n, 4): top, left, bottom, right."""
-        reach = self.radius - 1
+        reach = self.radii[:, None] - 1
         low = np.maximum(self.centres - reach, 0)
         high = np.minimum(self.centres + reach + 1, [self.within.spans.height, self.within.spans.width])
         return np.concatenate([low, high], axis=1)
 
     def labels(self, box: Box, dtype: np.dtype[Any]) -> tuple[Bits, NDArray[Any]] | None:
         """See :class:`LabelledRegion`; discs are numbered from 1 in row-major order of their centres."""
-        reach = self.radius - 1
+        reach = self._reach
         first, last = np.searchsorted(self.centres[:, 0], [box.top - reach, box.bottom + reach])
         columns = self.centres[first:last, 1]
         near = first + np.flatnonzero((columns >= box.left - reach) & (columns < box.right + reach))
@@ -161,8 +165,13 @@ class DiscField:
         margin = 2 * reach
         padded = np.zeros((box.height + 2 * margin, box.width + 2 * margin), dtype)
         origins = (self.centres[near, 0] - box.top + margin) * padded.shape[1] + self.centres[near, 1] - box.left + margin
-        places = origins[:, None] + (self._rows * padded.shape[1] + self._columns)
-        padded.reshape(-1)[places] = (near + 1).astype(dtype)[:, None]
+        ids = (near + 1).astype(dtype)
+        alike = len(self._sizes) == 1
+        for radius in self._sizes if alike else np.unique(self.radii[near]).tolist():
+            mine = slice(None) if alike else self.radii[near] == radius
+            rows, across = _disc_pixels(radius)
+            places = origins[mine, None] + (rows * padded.shape[1] + across)
+            padded.reshape(-1)[places] = ids[mine, None]
         cut = padded[margin : margin + box.height, margin : margin + box.width]
         inside = self.within.mask(box)
         if inside is None:
@@ -174,6 +183,13 @@ class DiscField:
         """See :class:`Region`."""
         labels = self.labels(box, np.dtype(np.uint32))
         return None if labels is None else labels[0]
+
+
+@lru_cache(maxsize=32)
+def _disc_pixels(radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and columns of the pixels of a disc, relative to its centre."""
+    rows, half = disc_runs(radius)
+    return np.repeat(rows, 2 * half + 1), np.concatenate([np.arange(-h, h + 1) for h in half])
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class Scene:
         instances: Type of the instance labels where the image holds more than one object, else None.
         drawn: Numbers drawn while the scene was made, for the image table.
         label: The label where geometry decides it, else None: the plan's holds.
+        truth_2_known: Whether somebody knows which objects make the label true; where not, all of them are level 2.
     """
 
     height: int
@@ -100,6 +101,7 @@ class Scene:
     instances: np.dtype[Any] | None = None
     drawn: Mapping[str, float | int | str] = field(default_factory=dict)
     label: int | None = None
+    truth_2_known: bool = True
 
     @property
     def few_valued(self) -> bool:

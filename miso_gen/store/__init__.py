@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from miso_gen.store.arrays import StoredArray
     from miso_gen.store.commit import finished_record
     from miso_gen.store.digests import BlockDigests, array_digest, root_digest
+    from miso_gen.store.imports import offer_contents, write_contents, write_recipe
     from miso_gen.store.layout import LAYOUT, ArrayLayout, ImageLayout
     from miso_gen.store.lock import BuildLock
     from miso_gen.store.objects import ObjectTable
@@ -36,6 +37,7 @@ _HOMES = {
     "arrays": ("StoredArray",),
     "commit": ("finished_record",),
     "digests": ("BlockDigests", "array_digest", "root_digest"),
+    "imports": ("offer_contents", "write_contents", "write_recipe"),
     "layout": ("ArrayLayout", "ImageLayout", "LAYOUT"),
     "lock": ("BuildLock",),
     "objects": ("ObjectTable",),
@@ -82,6 +84,7 @@ __all__ = [
     "finished_record",
     "image_path",
     "list_images",
+    "offer_contents",
     "open_dataset",
     "open_target",
     "read_record",
@@ -90,6 +93,8 @@ __all__ = [
     "sweep",
     "validate_image",
     "validate_store",
+    "write_contents",
+    "write_recipe",
 ]
 
 

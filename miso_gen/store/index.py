@@ -36,6 +36,7 @@ INDEX_COLUMNS = (
     "width",
     "truth_1_share",
     "truth_2_share",
+    "truth_2_known",
     "histogram",
     "image_digest",
     "truth_digest",
@@ -51,6 +52,7 @@ def index_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
     types = dict.fromkeys(INDEX_COLUMNS, pa.string())
     types |= dict.fromkeys(("label", "height", "width"), pa.int64())
     types |= dict.fromkeys(("truth_1_share", "truth_2_share"), pa.float64())
+    types["truth_2_known"] = pa.bool_()
     types["histogram"] = pa.list_(pa.int64())
     columns = {name: pa.array([row[name] for row in ordered], types[name]) for name in INDEX_COLUMNS}
     for name in sorted({name for row in ordered for name in row} - set(INDEX_COLUMNS)):

@@ -12,6 +12,7 @@ import numpy as np
 from miso_gen.errors import CorruptStoreError, IncompleteStoreError, UnknownNameError
 from miso_gen.geometry import Box
 from miso_gen.store.arrays import StoredArray
+from miso_gen.store.imports import offer_contents
 from miso_gen.store.index import INDEX, INSTANCES, index_table, instances_table, read_parquet
 from miso_gen.store.record import ImageRecord, read_record
 from miso_gen.store.root import IMAGES, StoreRoot, collect_records, image_path, list_images, read_objects, read_root
@@ -54,6 +55,7 @@ def open_dataset(location: str | os.PathLike[str], incomplete: bool = False, opt
             f"{target.describe('')} must be complete, got a build that has not finished. "
             "Build again: it resumes; or open it with incomplete=True."
         )
+    offer_contents(target)
     return Dataset(target, root)
 
 

@@ -61,6 +61,7 @@ class ImageRecord:
         row = {
             "image_id": self.image_id,
             **{name: miso[name] for name in GIVEN[1:-1]},
+            "truth_2_known": miso.get("truth_2_known", True),
             **{name: miso[name] for name in ("height", "width", "truth_1_share", "truth_2_share", "histogram")},
             "image_digest": self.image_digest,
             "truth_digest": self.truth_digest,

@@ -43,6 +43,7 @@ class StoreRoot:
         root_digest: Digest over all images; None until complete.
         images: Number of images; None until complete.
         layout: Version of the store layout.
+        imports: Digests of the imported contents below ``imports/``, sorted.
     """
 
     name: str
@@ -54,6 +55,7 @@ class StoreRoot:
     root_digest: str | None = None
     images: int | None = None
     layout: int = LAYOUT
+    imports: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -118,7 +120,8 @@ def read_root(target: Target) -> StoreRoot:
             f"layout of {name} must be at most {LAYOUT}, got {miso['layout']}. Upgrade: pip install --upgrade miso-gen"
         )
     try:
-        return StoreRoot(**{field: miso[field] for field in StoreRoot.__dataclass_fields__})
+        fields = {field: miso[field] for field in StoreRoot.__dataclass_fields__ if field != "imports"}
+        return StoreRoot(**fields, imports=tuple(miso.get("imports", ())))
     except KeyError as error:
         raise CorruptStoreError(f"{name}/{IMAGES}/zarr.json must say {error}, got nothing. Build or fetch it again.") from None
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miso_gen.contents import content_path
 from miso_gen.errors import MisoGenError
 from miso_gen.geometry import Box
 from miso_gen.store.arrays import StoredArray
 from miso_gen.store.digests import ROOT_FIELDS, BlockDigests, array_digest, block_digest, root_digest
+from miso_gen.store.imports import is_sound
 from miso_gen.store.layout import BLOCK, CELL, INSTANCE_DTYPES, PIXEL_DTYPES, PYRAMID_END
 from miso_gen.store.pyramid import halve_label, halve_mean
 from miso_gen.store.read import Dataset, ImageView
@@ -275,6 +277,13 @@ def root_digest_equals_index(dataset: Dataset) -> Iterator[str]:
         yield f"root digest must be {dataset.root_digest}, got {digest}"
 
 
+def imports_are_there(dataset: Dataset) -> Iterator[str]:
+    """What the recipe imported is in the store, and is what its digests say."""
+    for digest in dataset.root.imports:
+        if not is_sound(dataset.target, digest):
+            yield f"{content_path(digest)} must be a content of this digest, got none or another"
+
+
 def _plain(value: Any) -> Any:
     """Return a value of a table as JSON has it."""
     if value is None or value != value:
@@ -296,4 +305,4 @@ PIXEL_RULES: tuple[Callable[[_Facts], Iterator[str]], ...] = (
     histogram_equals_pixels,
     levels_equal_level_0,
 )
-STORE_RULES: tuple[Callable[[Dataset], Iterator[str]], ...] = (root_digest_equals_index,)
+STORE_RULES: tuple[Callable[[Dataset], Iterator[str]], ...] = (root_digest_equals_index, imports_are_there)

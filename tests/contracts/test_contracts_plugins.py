@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import pickle
 import re
+from contextlib import chdir
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, get_args
 
+import brought
 import literal
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from miso_gen.geometry import Box
+from miso_gen.imports.binarizing import PictureBinarizer
+from miso_gen.imports.pictures import read_picture
 from miso_gen.planes import Planes
 from miso_gen.recipe import (
     BACKGROUNDS,
+    BINARIZERS,
     CELLS,
     DEFORMATIONS,
     MORPHOLOGIES,
     POINTS,
     RULES,
     SCENARIOS,
+    TISSUES,
+    Case,
     EachOwn,
     ImagePlan,
     Plugin,
@@ -30,14 +43,17 @@ from miso_gen.recipe import (
     load_recipe,
     plan_images,
 )
+from miso_gen.recipe.importing import Importing, imported
 from miso_gen.recipe.model import Canvas
 from miso_gen.recipe.plugins import Evidence
-from miso_gen.recipe.problems import NOTHING
+from miso_gen.recipe.problems import NOTHING, Problem
 from miso_gen.recipe.slots import default
+from miso_gen.recipe.source import item_of
 from miso_gen.render import render_box
 from miso_gen.rng import NoiseField, Stream
 from miso_gen.scene import make_scene
 from miso_gen.scene.interfaces import (
+    CellularTissue,
     OutlinedMorphologies,
     PaintedBackground,
     ScatteredPoints,
@@ -54,6 +70,8 @@ FAMILIES = {
     "deformation": DEFORMATIONS,
     "cell": CELLS,
     "rule": RULES,
+    "tissue": TISSUES,
+    "binarizer": BINARIZERS,
 }
 EVERY = [(family, name) for family, registry in FAMILIES.items() for name in registry.names()]
 HEAD = {"schema": 1, "name": "test", "splits": ["test"], "seed": 5}
@@ -112,6 +130,16 @@ def test_every_field_is_documented(family: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("family", "name"), EVERY)
+def test_files_are_named_by_documented_fields(family: str, name: str) -> None:
+    cls = cls_of(family, name)
+    if issubclass(cls, Importing):
+        assert cls.found
+        assert set(cls.found) <= cls.model_fields.keys()
+        assert not cls.source.model_fields.keys() & cls.model_fields.keys()
+        assert all((info.description or "").strip() for info in cls.source.model_fields.values())
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
 def test_units_stand_in_field_names(family: str, name: str) -> None:
     """A length says so: no field has a unit in its text only."""
     for field, info in cls_of(family, name).model_fields.items():
@@ -121,11 +149,29 @@ def test_units_stand_in_field_names(family: str, name: str) -> None:
             assert field.endswith("_rad"), f"{name}.{field}"
 
 
+@cache
+def imported_spec(family: str, name: str) -> dict[str, Any]:
+    """Return the plug-in of the files in ``brought``, after the import."""
+    folder = Path(mkdtemp())
+    item = item_of({"type": name, **brought.BROUGHT[family, name](folder)})
+    problems: list[Problem] = []
+    model = cls_of(family, name)
+    assert issubclass(model, Importing)
+    with chdir(folder):
+        found = imported(model, item, problems)
+    assert found is not None, problems
+    return found.plain()
+
+
 def made(family: str, name: str) -> list[Plugin]:
     """Return instances: as planned for scenarios; of the defaults and of the example for the others."""
     if family == "scenario":
         return [SCENARIOS.get(name).from_spec(plan.spec) for plan in plans_of(name)[:3]]
-    example = example_of(cls_of(family, name))
+    cls = cls_of(family, name)
+    if issubclass(cls, Importing):
+        assert (family, name) in brought.BROUGHT, f"write files that {name} can import in tests/brought.py"
+        return [cls.from_spec(imported_spec(family, name))]
+    example = example_of(cls)
     while not (isinstance(example, dict) and "type" in example):
         (example, *_) = example.values() if isinstance(example, dict) else example
         example = {"type": example} if isinstance(example, str) else example
@@ -295,7 +341,7 @@ def test_backgrounds_serve_a_scenario(name: str) -> None:
 
 @pytest.mark.parametrize("name", MORPHOLOGIES.names())
 def test_morphologies_draw_what_they_name(name: str) -> None:
-    morphologies = MORPHOLOGIES.get(name)()
+    morphologies = made("morphologies", name)[0]
     assert isinstance(morphologies, OutlinedMorphologies)
     names = morphologies.names()
     assert names
@@ -345,3 +391,40 @@ def test_deformations_yield_silhouettes_of_the_canvas(name: str) -> None:
         for box in Box(0, 0, height, width).tiles(41, 53):
             crop = shape.mask(box)
             assert np.array_equal(np.zeros(box.shape) if crop is None else crop.unpack(), full[box.slices])
+
+
+@pytest.mark.parametrize("name", TISSUES.names())
+def test_tissues_show_the_cells_that_they_list(name: str) -> None:
+    for tissue in made("tissue", name):
+        assert isinstance(tissue, CellularTissue)
+        splits = ["train", "test"]
+        for split in splits:
+            variants = list(islice(tissue.variants([Case(0)], tissue.samples_in(split, splits)), tissue.images_in(split)))
+            assert {variant.label for variant in variants} == set(range(len(tissue.class_names)))
+        for plan in list(literal.plans_of({"type": "tissue", "tissue": tissue.to_spec()}, SHAPE, splits=splits).values())[:3]:
+            cells = tissue.cells(plan)
+            assert (cells.runs.height, cells.runs.width) == SHAPE
+            ids = cells.runs.objects.tolist()
+            assert ids == list(range(1, len(ids) + 1))
+            assert sorted(np.concatenate([table.ids for table in cells.objects]).tolist()) == ids
+            boxes = {i: box for table in cells.objects for i, box in zip(table.ids.tolist(), table.boxes.tolist(), strict=True)}
+            assert [boxes[i] for i in ids] == cells.runs.boxes.tolist()
+            assert cells.telling is None or set(cells.telling.tolist()) <= set(ids)
+            again = tissue.cells(plan)
+            assert np.array_equal(again.runs.ids, cells.runs.ids)
+            assert np.array_equal(again.runs.first, cells.runs.first)
+
+
+@pytest.mark.parametrize("name", BINARIZERS.names())
+def test_binarizers_tell_black_from_white(name: str) -> None:
+    """A picture that every rule understands: a black square, opaque, on white that is transparent."""
+    values = np.full((40, 60, 2), (255, 0), np.uint8)
+    values[10:30, 15:40] = (0, 255)
+    file = io.BytesIO()
+    Image.fromarray(values, "LA").save(file, "PNG")
+    for binarizer in made("binarizer", name):
+        assert isinstance(binarizer, PictureBinarizer)
+        binarizer.check(["square", "cat"])  # the names in examples
+        found = binarizer.binarize(read_picture(file.getvalue()), "square")
+        assert found.dtype == np.bool_
+        assert np.array_equal(found, values[..., 1] == 255)

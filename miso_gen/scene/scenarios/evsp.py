@@ -40,7 +40,7 @@ class ExtremeValueSuperpixels(SilhouetteScenario):
     classes: ClassVar[tuple[str, ...]] = ("cold", "hot")
 
     radius_px: PositiveInt = 10
-    """Radius of the discs; no two centres are nearer than twice as much."""
+    """Radius of the discs, unless the points bring their own; no two centres are nearer than twice as much."""
 
     points: Annotated[PointProcess, OneOf(POINTS)] = chosen("matern")
     """Where the discs are."""
@@ -68,12 +68,15 @@ class ExtremeValueSuperpixels(SilhouetteScenario):
         """See :class:`SceneScenario`.
 
         Raises:
-            RecipeError: No disc shows inside the silhouette.
+            RecipeError: No disc shows inside the silhouette, or the points can't be fitted to the canvas.
         """
         if not isinstance(self.points, ScatteredPoints):
             raise TypeError(f"points {self.points.type_name!r} must be ScatteredPoints.")
         shape = self.silhouette(plan)
-        discs = _discs(self.points, self.radius_px, shape, plan.address("points", shared=True))
+        try:
+            discs = _discs(self.points, self.radius_px, shape, plan.address("points", shared=True))
+        except RecipeError as error:
+            raise RecipeError(f"{plan.id}: {error}") from None
         count = len(discs.centres)
         if count == 0:
             raise RecipeError(
@@ -82,7 +85,7 @@ class ExtremeValueSuperpixels(SilhouetteScenario):
             )
         hot = plan.label == 1
         rows, columns = discs.centres.T.astype(np.float64)
-        params = {"row": rows, "column": columns, "radius_px": np.full(count, float(self.radius_px))}
+        params = {"row": rows, "column": columns, "radius_px": discs.radii.astype(np.float64)}
         return Scene(
             **self.blank(plan),
             layers=(Layer(discs, self.flat(plan, self.hot if hot else self.cold, hot=hot), truth=2),),
@@ -94,6 +97,11 @@ class ExtremeValueSuperpixels(SilhouetteScenario):
 
 @lru_cache(maxsize=2)
 def _discs(points: ScatteredPoints, radius: int, shape: Silhouette, address: tuple[str | int, ...]) -> DiscField:
-    """Return the discs of a pair; kept for its second image."""
+    """Return the discs of a pair; kept for its second image.
+
+    Raises:
+        RecipeError: The points can't be fitted to the canvas.
+    """
     spans = shape.spans
-    return DiscField(points.scatter(spans.height, spans.width, 2 * radius, *address), radius, shape)
+    centres, radii = points.discs(spans.height, spans.width, radius, *address)
+    return DiscField(centres, radius if radii is None else radii, shape)

@@ -40,6 +40,7 @@ class GuiltySuperpixels(SilhouetteScenario):
     """
 
     evidence: ClassVar[Evidence] = "absence"
+    shortcuts: ClassVar[tuple[str, ...]] = ("mean intensity",)  # beside the size of the object
     classes: ClassVar[tuple[str, ...]] = ("intact", "guilty")
 
     radius_px: PositiveInt = drawn(uniform=(100, 300))

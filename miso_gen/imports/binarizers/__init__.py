@@ -1,0 +1,1 @@
+"""How imported pictures become black and white: one file each."""

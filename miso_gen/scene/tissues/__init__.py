@@ -1,0 +1,1 @@
+"""Where the cells of tissue images come from: one file each."""
