@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def network() -> nn.Module:
     """Return the network: five convolutions with batch norm, mean over the patch, one logit."""
     layers: list[nn.Module] = []
     widths = (1, 16, 32, 48, 64, 64)
-    for number, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for number, (before, after) in enumerate(pairwise(widths)):
         layers += [
             nn.Conv2d(before, after, 5 if number == 0 else 3, padding=2 if number == 0 else 1),
             nn.BatchNorm2d(after),

@@ -52,7 +52,7 @@ SETTINGS = [
     # unknown names
     (
         "scenarios.evp.type=evpp",
-        "scenarios[0].type must be a scenario, one of cell, cell-field, dsp, evp, evsp, fm, gsp, md, got 'evpp'. "
+        "scenarios[0].type must be a scenario, one of cell, cell-field, dsp, evp, evsp, fm, gsp, md, tissue, got 'evpp'. "
         "Did you mean 'evp'?",
     ),
     ("scenarios.evp.fuz=0.1", "scenarios[0].fuz must be one of the keys type, name, labels"),
@@ -111,7 +111,7 @@ def test_a_canvas_too_small_for_the_published_numbers(tmp_path, scenario):
     ("name", "message"),
     [
         ("miso1-mni", "Did you mean 'miso1-mini'?"),
-        ("miso2", "Did you mean 'miso1'?"),
+        ("mso1", "Did you mean 'miso1'?"),
         ("recipes/gigapixl.yaml", "Did you mean 'gigapixel'?"),
         (
             "nowhere/at/all.yaml",

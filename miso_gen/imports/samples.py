@@ -11,7 +11,7 @@ from warnings import warn
 import numpy as np
 from pydantic import Field
 
-from miso_gen.contents import Content, keep, recall
+from miso_gen.contents import Content, keep
 from miso_gen.errors import InputError, MisoGenWarning, RefusedFilesError, listing
 from miso_gen.geometry import Box
 from miso_gen.imports.labels import import_labels, labels_of, read_labels
@@ -226,8 +226,3 @@ def _marked(content: Content, evidence: NDArray[Any], row: _Row) -> NDArray[np.i
         if cells is not None:
             counts += np.bincount(cells[1][evidence[box.slices] != 0], minlength=len(counts))
     return (2 * counts[1:] > runs.areas).astype(np.int64)
-
-
-def samples_of(digest: str) -> Content:
-    """Return the content of a table of samples; see :class:`MaskFiles`."""
-    return recall(digest)

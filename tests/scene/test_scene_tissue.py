@@ -41,7 +41,6 @@ def shown(recipe: Recipe) -> dict[str, Any]:
 
 
 def middle(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    top, left = -((height - mask.shape[0]) // -2) * -1, 0
     top = (mask.shape[0] - height + 1) // 2
     left = (mask.shape[1] - width + 1) // 2
     return mask[top : top + height, left : left + width]
@@ -102,9 +101,8 @@ def test_a_table_of_cells_says_which_make_the_class(tmp_path: Path) -> None:
     kinds = ("tumour", "stroma", "mitosis", "")
     lines = ["file,nr,what"]
     for number in range(4):
-        for one in np.unique(brought.labels(seed=number))[1:]:
-            if kinds[one % 4]:
-                lines.append(f"masks/{number:02d}.npy,{one},{kinds[one % 4]}")
+        ids = np.unique(brought.labels(seed=number))[1:]
+        lines += [f"masks/{number:02d}.npy,{one},{kinds[one % 4]}" for one in ids if kinds[one % 4]]
     (tmp_path / "cells.csv").write_text("\n".join(lines), "utf-8")
     for name, (_, scene, drawn) in shown(load(tmp_path, tissue)).items():
         mask = middle(brought.labels(seed=int(name)), 256, 256)
@@ -199,8 +197,13 @@ def test_bad_tables_are_refused_in_words(name: str, tmp_path: Path) -> None:
 
 
 def test_every_bad_file_is_named(tmp_path: Path) -> None:
-    write(tmp_path, ["mask,class", *(f"{name}.tif,x" for name in ("good", "empty", "deep", "full"))],
-          good=brought.labels(), empty=np.zeros((64, 64), np.uint8), deep=np.ones((5, 64, 64), np.uint8), full=np.ones((64, 64), np.uint8))  # fmt: skip
+    masks = {
+        "good": brought.labels(),
+        "empty": np.zeros((64, 64), np.uint8),
+        "deep": np.ones((5, 64, 64), np.uint8),
+        "full": np.ones((64, 64), np.uint8),
+    }
+    write(tmp_path, ["mask,class", *(f"{name}.tif,x" for name in masks)], **masks)
     with pytest.raises(RecipeError) as found:
         load(tmp_path, {"type": "masks", "table": "samples.csv"})
     text = str(found.value)
