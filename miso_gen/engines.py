@@ -117,7 +117,7 @@ class DaskCluster:
             # Dask itself would wait for a file that is not there.
             found = json.loads(Path(address).read_text("utf-8"))["address"] if address.endswith(".json") else address
             return Client(str(found), timeout=_CONNECT_S)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:  # the last: Dask's own loop is 10 s late
             raise ClusterError(
                 f"scheduler must be the address of a running Dask scheduler, got {address!r} ({type(error).__name__}). "
                 "Start one with `dask scheduler`, or leave --scheduler out."

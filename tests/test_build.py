@@ -626,7 +626,7 @@ def test_miso1_mini(tmp_path, golden, options):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("name", "count"), [("cells10", 9600), ("cell-field-mini", 96)])
+@pytest.mark.parametrize(("name", "count"), [("cells10", 9600), ("cell-field-mini", 96), ("miso2-mini", 184), ("miso2", 184)])
 def test_cells_at_full_size(tmp_path, golden, name, count):
     result = build(name, tmp_path, workers=2)
     assert result.images == result.built == count
