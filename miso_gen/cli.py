@@ -285,7 +285,7 @@ def info(store: str, as_json: bool) -> None:
         return
     click.echo(
         f"{facts['name']} {facts['version']}: {facts['state']}, {facts['images']} of {facts['planned']} images, "
-        f"{size(facts['bytes'])}"
+        + ("size unknown" if facts["bytes"] is None else size(facts["bytes"]))
     )
     for key in ("recipe_digest", "root_digest"):
         click.echo(f"{key.replace('_', ' '):<14} {facts[key] or '(not complete)'}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from miso_gen.errors import StoreError
 from miso_gen.recipe import Recipe, plan_images
-from miso_gen.store import list_images, offer_contents, open_dataset, open_target, read_root
+from miso_gen.store import list_images, locate, offer_contents, open_dataset, open_target, read_root
 
 if TYPE_CHECKING:
     from miso_gen.store import Target
@@ -17,6 +18,7 @@ def describe(location: str) -> dict[str, Any]:
     Raises:
         StoreError: There is no store, or it can't be read.
     """
+    location = str(locate(location))
     target = open_target(location)
     root = read_root(target)
     offer_contents(target)
@@ -37,13 +39,21 @@ def describe(location: str) -> dict[str, Any]:
         "state": root.state,
         "images": images,
         "planned": len(plan_images(recipe)),
-        "bytes": _bytes(target),
+        "bytes": _size(target),
         "recipe_digest": root.recipe_digest,
         "root_digest": root.root_digest,
         "canvas": f"{canvas.height} x {canvas.width} px, {canvas.channels} channel{'s' * (canvas.channels > 1)}, {canvas.dtype}",
         "generator": dict(root.generator),
         "classes": classes,
     }
+
+
+def _size(target: Target) -> int | None:
+    """Return the bytes of all files of a store; None where files can't be listed, as on web servers."""
+    try:
+        return _bytes(target)
+    except StoreError:
+        return None
 
 
 def _bytes(target: Target, folder: str = "") -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from miso_gen.store.imports import offer_contents, write_contents, write_recipe
     from miso_gen.store.layout import LAYOUT, ArrayLayout, ImageLayout
     from miso_gen.store.lock import BuildLock
+    from miso_gen.store.named import locate
     from miso_gen.store.objects import ObjectTable
     from miso_gen.store.read import Dataset, ImageView, open_dataset
     from miso_gen.store.record import ImageRecord, read_record
@@ -40,6 +41,7 @@ _HOMES = {
     "imports": ("offer_contents", "write_contents", "write_recipe"),
     "layout": ("ArrayLayout", "ImageLayout", "LAYOUT"),
     "lock": ("BuildLock",),
+    "named": ("locate",),
     "objects": ("ObjectTable",),
     "read": ("Dataset", "ImageView", "open_dataset"),
     "record": ("ImageRecord", "read_record"),
@@ -84,6 +86,7 @@ __all__ = [
     "finished_record",
     "image_path",
     "list_images",
+    "locate",
     "offer_contents",
     "open_dataset",
     "open_target",

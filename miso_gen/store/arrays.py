@@ -162,13 +162,29 @@ class StoredArray:
             CorruptStoreError: The file is missing or cut.
         """
         rows, cols = self.layout.chunks_per_file[-2:]
-        index = (*(0 for _ in self.shape[:-2]), row // rows, col // cols)
-        path = f"{self.path}/{self.layout.file(*index)}"
-        try:
-            reader = self._shard(index, path)
-        except FileNotFoundError:
-            raise _missing(self.target, path) from None
+        index = (*(0,) * (len(self.shape) - 2), row // rows, col // cols)
+        reader = self._shards.get(index)
+        if reader is None:
+            path = f"{self.path}/{self.layout.file(*index)}"
+            try:
+                reader = self._shard(index, path)
+            except FileNotFoundError:
+                raise _missing(self.target, path) from None
         return reader.encoded(row % rows, col % cols), reader.name_of(row % rows, col % cols)
+
+    def chunk(self, row: int, col: int, out: NDArray[Any] | None = None) -> NDArray[Any] | None:
+        """Return one decoded chunk of a sharded array, in the array's chunk shape, None where it holds nothing but zeros.
+
+        Args:
+            row: Row in the array's grid of chunks.
+            col: Column in it.
+            out: Contiguous array of that shape and type to decode into; None: a new one.
+
+        Raises:
+            CorruptStoreError: The file is missing, cut, or not what its checksum says.
+        """
+        data, name = self.encoded(row, col)
+        return None if data is None else decode_chunk(data, self.layout, name, out)
 
     def _read_file(self, index: tuple[int, ...], box: Box, out: NDArray[Any]) -> None:
         path = f"{self.path}/{self.layout.file(*index)}"

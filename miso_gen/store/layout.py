@@ -80,7 +80,7 @@ class ArrayLayout:
         """Number of files along each axis; 0 where the array is empty."""
         return tuple(-(-n // s) for n, s in zip(self.shape, self.file_shape, strict=True))
 
-    @property
+    @cached_property
     def chunks_per_file(self) -> tuple[int, ...]:
         """Number of chunks of one file along each axis."""
         return tuple(s // c for s, c in zip(self.file_shape, self.chunk, strict=True))

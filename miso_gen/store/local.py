@@ -13,6 +13,8 @@ from miso_gen.errors import OutputError
 from miso_gen.store.target import attempt_id, write_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from miso_gen.store.target import RangeSource
 
 _REMOVALS = 20  # tries at a folder that somebody else still fills
@@ -106,9 +108,9 @@ class _LocalFile:
         # pread keeps no position, so forked processes and threads may share the descriptor.
         return os.pread(self._descriptor, length, start)
 
-    def close(self) -> None:
+    def close(self, close: Callable[[int], None] = os.close) -> None:  # at exit the module may be gone before its files
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            close(self._descriptor)
             self._descriptor = -1
 
     def __del__(self) -> None:

@@ -14,6 +14,7 @@ from miso_gen.geometry import Box
 from miso_gen.store.arrays import StoredArray
 from miso_gen.store.imports import offer_contents
 from miso_gen.store.index import INDEX, INSTANCES, index_table, instances_table, read_parquet
+from miso_gen.store.named import locate
 from miso_gen.store.record import ImageRecord, read_record
 from miso_gen.store.root import IMAGES, StoreRoot, collect_records, image_path, list_images, read_objects, read_root
 from miso_gen.store.target import open_target
@@ -32,20 +33,22 @@ _OPEN_VIEWS = 128  #: images whose files stay open
 
 
 def open_dataset(location: str | os.PathLike[str], incomplete: bool = False, options: Mapping[str, Any] | None = None) -> Dataset:
-    """Open a store.
+    """Open a store; only its root and its index are read.
 
     Args:
-        location: Its folder or URL.
+        location: Its folder, its URL (``s3://``, ``gs://``, ``az://``, ``https://``, ...), the path or URL of its zip archive
+            (``.zip``, ``.ozx``), ``name@version``, or ``name`` for the greatest version; see
+            :func:`~miso_gen.store.named.locate`.
         incomplete: Open a store whose build has not finished too; its table lists the images that are there.
         options: Passed to the fsspec file system of a URL.
 
     Raises:
-        StoreError: There is no store, or one of a newer layout.
+        StoreError: There is no store, none of this name, one of a newer layout, or an archive of something else.
         IncompleteStoreError: Its build never finished, and ``incomplete`` is False.
         CorruptStoreError: Its root or index is cut off or edited.
         MissingExtraError: The package for this kind of URL is not installed.
     """
-    text = os.fspath(location).rstrip("/")
+    text = os.fspath(locate(location)).rstrip("/")
     if text.rpartition("/")[2] == IMAGES:
         text = text.removesuffix(IMAGES) or "."
     target = open_target(text or "/", options)
@@ -111,6 +114,16 @@ class Dataset:
     def ids(self) -> list[str]:
         """All image ids, sorted."""
         return list(self._ids)
+
+    @property
+    def scenarios(self) -> list[str]:
+        """Names of the scenarios that have images, sorted."""
+        return sorted(set(self.table["scenario"]))
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that have images, sorted."""
+        return sorted(set(self.table["split"]))
 
     @cached_property
     def objects(self) -> pd.DataFrame:
@@ -228,7 +241,13 @@ class ImageView:
     @cached_property
     def objects(self) -> ObjectTable | None:
         """The objects of the image, None where none are stored."""
-        return read_objects(self.target, self.path) if "objects" in self.attributes["digests"] else None
+        if "objects" not in self.attributes["digests"]:
+            return None
+        try:
+            return read_objects(self.target, self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            name = self.target.describe(f"{self.path}/objects/zarr.json")
+            raise CorruptStoreError(f"{name} must exist, got no such file. Build the image again, or fetch it again.") from None
 
     def array(self, name: ArrayName, level: int = 0) -> StoredArray:
         """Return a stored array at one level of the pyramid."""

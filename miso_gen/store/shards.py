@@ -42,8 +42,14 @@ def encode_chunk(pixels: NDArray[Any], array: ArrayLayout) -> bytes:
     return data + _CRC.pack(google_crc32c.value(data))
 
 
-def decode_chunk(data: bytes, array: ArrayLayout, name: str) -> NDArray[Any]:
+def decode_chunk(data: bytes, array: ArrayLayout, name: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Return the pixels of one chunk, in the array's chunk shape.
+
+    Args:
+        data: The encoded chunk.
+        array: Layout of its array.
+        name: What messages call it.
+        out: Contiguous array of that shape and type to decode into; None: a new one.
 
     Raises:
         CorruptStoreError: The checksum or the blosc frame is wrong; ``name`` says which chunk.
@@ -51,7 +57,7 @@ def decode_chunk(data: bytes, array: ArrayLayout, name: str) -> NDArray[Any]:
     body = data[:-4]
     if len(data) < 4 or _CRC.pack(google_crc32c.value(body)) != data[-4:]:
         raise CorruptStoreError(f"{name} must match its checksum, got other bytes. {_REPAIR}")
-    pixels = np.empty(array.chunk, array.np_dtype)
+    pixels = np.empty(array.chunk, array.np_dtype) if out is None else out
     held = _SIZE.unpack_from(body, 4)[0] if len(body) >= _HEADER else 0
     if held != pixels.nbytes:  # blosc fills a larger buffer in part and says nothing
         raise CorruptStoreError(f"{name} must hold {pixels.nbytes} bytes of pixels, got {held}. {_REPAIR}")

@@ -89,7 +89,8 @@ def open_target(location: str | os.PathLike[str], options: Mapping[str, Any] | N
     """Return the target of a path or URL; nothing is created or touched.
 
     Args:
-        location: A local path, ``file://...``, or a URL such as ``s3://bucket/folder`` or ``memory://name``.
+        location: A local path, ``file://...``, or a URL such as ``s3://bucket/folder``, ``memory://name`` or
+            ``https://host/folder``. What ends in ``.zip`` or ``.ozx`` and is no folder is an archive, only to read.
         options: Passed to the fsspec file system, for example ``{"endpoint_url": ...}``.
 
     Raises:
@@ -98,11 +99,19 @@ def open_target(location: str | os.PathLike[str], options: Mapping[str, Any] | N
     """
     text = os.fspath(location)
     from miso_gen.store.local import LocalTarget
-    from miso_gen.store.url import UrlTarget
+    from miso_gen.store.url import UrlTarget, WebTarget
+    from miso_gen.store.zip import ZipTarget, is_archive
 
-    if text.startswith("file://"):
-        return LocalTarget(text.removeprefix("file://"))
-    return UrlTarget(text, options) if "://" in text else LocalTarget(text)
+    text = text.removeprefix("file://")
+    archive = is_archive(text.rstrip("/"))
+    if archive:
+        text = text.rstrip("/")
+    outer: Target
+    if "://" not in text:
+        outer = LocalTarget(text)
+    else:
+        outer = (WebTarget if text.startswith(("http://", "https://")) else UrlTarget)(text, options)
+    return ZipTarget(outer) if archive else outer
 
 
 def attempt_id() -> str:

@@ -15,6 +15,7 @@ from miso_gen.store.arrays import StoredArray
 from miso_gen.store.digests import ROOT_FIELDS, BlockDigests, array_digest, block_digest, root_digest
 from miso_gen.store.imports import is_sound
 from miso_gen.store.layout import BLOCK, CELL, INSTANCE_DTYPES, PIXEL_DTYPES, PYRAMID_END
+from miso_gen.store.named import locate
 from miso_gen.store.pyramid import halve_label, halve_mean
 from miso_gen.store.read import Dataset, ImageView
 from miso_gen.store.root import read_root
@@ -81,7 +82,7 @@ def validate_store(location: str | os.PathLike[str], options: Mapping[str, Any] 
     Raises:
         StoreError: There is no store at all, or one of a newer layout.
     """
-    target = open_target(str(location).rstrip("/"), options)
+    target = open_target(str(locate(location)).rstrip("/"), options)
     root = read_root(target)
     try:
         dataset = Dataset(target, root)

@@ -292,7 +292,7 @@ class TestScenario:
 
     @pytest.mark.full
     def test_defaults_at_full_size(self, name: str) -> None:
-        plans = literal.plans_of(literal.counted(name), (3072, 3072))
+        plans = literal.plans_of(literal.counted(name, scale=6.0), (3072, 3072))  # cells are made for 512 px
         for plan in {plan.label: plan for plan in plans.values()}.values():
             scene = make_scene(plan)
             found = render_box(scene, Box(1024, 1024, 1536, 1536))

@@ -1,0 +1,87 @@
+"""Stores and recipes as training data: patches, their order, torch data sets and loaders.
+
+Names are imported on first use. Patches, order, sampling, splitting and stitching need no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from miso_gen.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from miso_gen.data.datasets import BagDataset, ImageDataset, PatchDataset
+    from miso_gen.data.grid import Patches, Shift, grid_patches
+    from miso_gen.data.loader import PatchLoader
+    from miso_gen.data.module import MisoDataModule
+    from miso_gen.data.order import EpochOrder
+    from miso_gen.data.patches import PatchTable, PixelMean, patch_table
+    from miso_gen.data.pixels import PixelPool
+    from miso_gen.data.recipes import RecipeDataset
+    from miso_gen.data.sampling import class_balanced, object_balanced
+    from miso_gen.data.splitting import split_ids
+    from miso_gen.data.stitching import Cells, cells_of, positive_cells, stitch
+    from miso_gen.data.transforms import Chain, Dihedral, Together
+
+_HOMES = {
+    "datasets": ("BagDataset", "ImageDataset", "PatchDataset"),
+    "grid": ("Patches", "Shift", "grid_patches"),
+    "loader": ("PatchLoader",),
+    "module": ("MisoDataModule",),
+    "order": ("EpochOrder",),
+    "patches": ("PatchTable", "PixelMean", "patch_table"),
+    "pixels": ("PixelPool",),
+    "recipes": ("RecipeDataset",),
+    "sampling": ("class_balanced", "object_balanced"),
+    "splitting": ("split_ids",),
+    "stitching": ("Cells", "cells_of", "positive_cells", "stitch"),
+    "transforms": ("Chain", "Dihedral", "Together"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_EXTRA = ("torch", "torchvision", "lightning")  #: packages of the extra "eval"
+
+__all__ = [
+    "BagDataset",
+    "Cells",
+    "Chain",
+    "Dihedral",
+    "EpochOrder",
+    "ImageDataset",
+    "MisoDataModule",
+    "PatchDataset",
+    "PatchLoader",
+    "PatchTable",
+    "Patches",
+    "PixelMean",
+    "PixelPool",
+    "RecipeDataset",
+    "Shift",
+    "Together",
+    "cells_of",
+    "class_balanced",
+    "grid_patches",
+    "object_balanced",
+    "patch_table",
+    "positive_cells",
+    "split_ids",
+    "stitch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA:
+            raise
+        raise MissingExtraError(package, "eval", f"{__name__}.{name}") from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,101 @@
+"""Find stores by name: ``name@version``, or ``name`` alone for its greatest version."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from miso_gen.contents import cache_folder
+from miso_gen.errors import StoreError, listing, suggestion
+from miso_gen.store.root import IMAGES
+
+VARIABLE: Final = "MISO_GEN_DATASETS"  #: folders with data sets, separated as in PATH
+FOLDER: Final = "datasets"
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_PART = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_VERSION = re.compile(rf"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-({_PART}))?(?:\+{_PART})?")
+
+
+def locate(location: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return the path of a store that is given by its name; whatever is no name comes back as it is.
+
+    A name is looked up as ``<name>/<version>`` in ``datasets/`` below the current folder, then in the folders of
+    ``MISO_GEN_DATASETS`` and in ``datasets/`` below each, then in ``datasets/`` of the cache. The first place that has the
+    version wins. Of a name alone, the greatest version of all places is taken, in the order of SemVer.
+
+    Args:
+        location: A path, a URL, ``name`` or ``name@version``. What exists as a file or folder is a path, and so is
+            anything but a str.
+
+    Raises:
+        StoreError: A name that no data set has; the message lists those that are there.
+    """
+    if not isinstance(location, str) or os.path.lexists(location):
+        return location
+    name, at, version = location.partition("@")
+    if not _NAME.fullmatch(name) or "/" in version or "\\" in version:
+        return location
+    found: Path | None
+    if at:
+        paths = (place / name / version for place in places()) if _VERSION.fullmatch(version) else iter(())
+        found = next((path for path in paths if _is_store(path)), None)
+    else:
+        versions = {other: path for (owner, other), path in known_stores().items() if owner == name}
+        newest = max(versions, key=lambda other: (precedence(other), other), default=None)
+        found = None if newest is None else versions[newest]
+    if found is None:
+        raise _unknown(location)
+    return str(found)
+
+
+def places() -> list[Path]:
+    """Return the folders in which data sets are looked for, in order; they need not exist."""
+    found = [Path(FOLDER)]
+    for text in os.environ.get(VARIABLE, "").split(os.pathsep):
+        if text:
+            folder = Path(text).expanduser()
+            found += [folder, folder / FOLDER]
+    return [*found, cache_folder() / FOLDER]
+
+
+def known_stores() -> dict[tuple[str, str], Path]:
+    """Return the path of every store that has a name and version, sorted by both."""
+    found: dict[tuple[str, str], Path] = {}
+    for place in places():
+        for path in place.glob(f"*/*/{IMAGES}"):
+            name, version = path.parts[-3:-1]
+            if _NAME.fullmatch(name) and _VERSION.fullmatch(version):
+                found.setdefault((name, version), path.parent)
+    return dict(sorted(found.items(), key=lambda item: (item[0][0], precedence(item[0][1]), item[0][1])))
+
+
+def precedence(version: str) -> tuple[object, ...]:
+    """Return what a semantic version is sorted by: a release comes after its pre-releases, build metadata does not count.
+
+    Raises:
+        ValueError: It is no semantic version.
+    """
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        raise ValueError(f"version must be a semantic version, MAJOR.MINOR.PATCH, got {version!r}.")
+    *numbers, before = match.groups()
+    # Numbers are below texts, and among themselves whole numbers.
+    parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in before.split(".")] if before else []
+    return (*map(int, numbers), before is None, tuple(parts))
+
+
+def _is_store(path: Path) -> bool:
+    return (path / IMAGES).is_dir()
+
+
+def _unknown(text: str) -> StoreError:
+    stores = [f"{name}@{version}" for name, version in known_stores()]
+    names = list(dict.fromkeys(store.partition("@")[0] for store in stores))
+    near = suggestion(text, stores if "@" in text else names)
+    looked = ", ".join(str(place) for place in places())
+    return StoreError(
+        f"store must be a folder, a URL, a zip archive or one of the data sets {listing(stores)}, got {text!r}, which is none of "
+        f"them.{near} Data sets are looked for in {looked}; name more folders in {VARIABLE}."
+    )
