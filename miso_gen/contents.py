@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from zipfile import BadZipFile
 
-from miso_gen.errors import CorruptStoreError, InputError, OutputError
+from miso_gen.errors import CorruptStoreError, InputError, OutputError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -176,7 +176,9 @@ def recall(digest: str) -> Content:
     for source in reversed(_sources.values()):
         try:
             content = Content.from_bytes(source.read(path), digest)
-        except (FileNotFoundError, NotADirectoryError):
+        except CorruptStoreError:
+            raise
+        except (OSError, StoreError):  # not there, or out of reach: another place may have it
             continue
         return _remember(content)
     cached = cache_folder() / path

@@ -21,7 +21,8 @@ def describe(location: str) -> dict[str, Any]:
     location = str(locate(location))
     target = open_target(location)
     root = read_root(target)
-    offer_contents(target)
+    if root.imports:
+        offer_contents(target)
     recipe = Recipe.from_dict(root.recipe)
     classes: list[dict[str, Any]] = []
     if root.complete:

@@ -9,7 +9,7 @@ import pytest
 
 from miso_gen import contents
 from miso_gen.contents import Content, FolderSource, all_needed, content_path, keep, look_in, once, recall
-from miso_gen.errors import CorruptStoreError, InputError, OutputError
+from miso_gen.errors import CorruptStoreError, InputError, OutputError, StoreError
 
 
 def content(number: int = 1, **facts: object) -> Content:
@@ -85,6 +85,19 @@ def test_a_damaged_store_is_named_and_a_damaged_cache_is_as_good_as_none(tmp_pat
             recall(digest)
         with pytest.raises(CorruptStoreError, match="imported content"):
             Content.from_bytes(bad, digest)
+
+
+def test_a_place_out_of_reach_is_passed_over(tmp_path: Path) -> None:
+    class Gone:
+        def read(self, path: str) -> bytes:
+            raise StoreError(f"{path} must be reachable, got no answer. Check the network.")
+
+    digest = keep(content())
+    forget()
+    look_in("gone", Gone())
+    assert recall(digest).digest == digest
+    with pytest.raises(InputError, match="got it nowhere"):
+        recall("0" * 64)
 
 
 def test_needs_are_followed() -> None:

@@ -188,7 +188,7 @@ def patch_table(
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
     for number, (shape, found) in enumerate(zip(shapes, parts, strict=True)):
         evidence = found.twos if positive == 2 else found.ones
-        kept = _kept(found, background, min_share)
+        kept = is_kept(found.ones, found.mean, background, min_share)
         given = np.full(len(evidence), image_labels[number], np.int64)
         if labels == "truth":
             given = _true_labels(evidence, image_labels[number], blank.get(scenarios[number], frozenset()), min_share)
@@ -212,10 +212,13 @@ def patch_table(
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
-def _kept(found: Shares, background: Background, min_share: float) -> NDArray[np.bool_]:
+def is_kept(
+    object_share: NDArray[np.float64], pixel_mean: NDArray[np.float64], background: Background, min_share: float
+) -> NDArray[np.bool_]:
+    """Return which patches a background rule keeps, (n,) bool; see :func:`patch_table`."""
     if isinstance(background, PixelMean):
-        return ~(np.abs(found.mean - background.value) < background.margin)
-    return found.ones > min_share if background == "drop" else np.ones(len(found.ones), bool)
+        return ~(np.abs(pixel_mean - background.value) < background.margin)
+    return object_share > min_share if background == "drop" else np.ones(len(object_share), bool)
 
 
 def _true_labels(evidence: NDArray[np.float64], label: int, blank: Collection[int], min_share: float) -> NDArray[np.int64]:

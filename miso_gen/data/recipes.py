@@ -9,7 +9,7 @@ import numpy as np
 
 from miso_gen.data.datasets import TablePatches
 from miso_gen.data.grid import Patches, check_size, grid_patches
-from miso_gen.data.patches import PatchTable, PixelMean
+from miso_gen.data.patches import PatchTable, PixelMean, is_kept
 from miso_gen.data.pixels import POOL_BYTES
 from miso_gen.errors import InputError, UnknownNameError, listing
 from miso_gen.geometry import Box
@@ -248,10 +248,7 @@ def _table(
         own |= {name: np.full(n, np.nan) for name in ("object_share", "evidence_share", "pixel_mean")}
         if background != "keep":
             own |= _measured(source.scene(plan.id), patches, size)
-            if isinstance(background, PixelMean):
-                kept = ~(np.abs(own["pixel_mean"] - background.value) < background.margin)
-            else:
-                kept = own["object_share"] > min_share
+            kept = is_kept(own["object_share"], own["pixel_mean"], background, min_share)
             own = {name: values[kept] for name, values in own.items()}
         for name, values in own.items():
             columns.setdefault(name, []).append(values)

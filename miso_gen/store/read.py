@@ -58,7 +58,8 @@ def open_dataset(location: str | os.PathLike[str], incomplete: bool = False, opt
             f"{target.describe('')} must be complete, got a build that has not finished. "
             "Build again: it resumes; or open it with incomplete=True."
         )
-    offer_contents(target)
+    if root.imports:
+        offer_contents(target)
     return Dataset(target, root)
 
 
