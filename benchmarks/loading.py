@@ -1,8 +1,8 @@
 """Loading patches for training: a shuffled epoch, and patches alone, against the ways that people store patches.
 
 Images: ``evp`` of ``miso1`` at full size, 192 images of 3072 x 3072 pixels. Patches: those that training uses (half-shifted
-grids, background left out). Every way gives the same batches of 36, float32 in [0, 1], in one process and from a warm page cache,
-unless told otherwise:
+grids, background left out). Every way gives the same batches of 36, float32 in [0, 1] or (``--stored``) uint8, in one process and
+from a warm page cache, unless told otherwise:
 
 - ours: ``PatchLoader`` over ``PatchDataset``;
 - memmap: all images uncompressed in one ``.npy`` file, patches cut out of ``np.load(mmap_mode="r")`` in random order;
@@ -61,11 +61,6 @@ def recipe(side: int) -> dict[str, Any]:
     return {**head, "defaults": defaults, "scenarios": [{"type": "evp"}]}
 
 
-def unit(pixels: NDArray[np.uint8]) -> torch.Tensor:
-    """Return stored pixels as what a network gets."""
-    return torch.from_numpy(np.divide(pixels, np.float32(255), dtype=np.float32))
-
-
 def rate(batches: Iterator[torch.Tensor]) -> float:
     """Return the patches a second of an iterator, its start included."""
     begin, count = perf_counter(), 0
@@ -107,6 +102,12 @@ class Ways:
         """Side of the patches, px."""
         return self.patches.table.size
 
+    def given(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """Return stored pixels as a batch: as they are, or as floats in [0, 1]."""
+        if self.patches.stored:
+            return torch.from_numpy(pixels)
+        return torch.from_numpy(np.divide(pixels, np.float32(255), dtype=np.float32))
+
     @property
     def npy(self) -> Path:
         """The uncompressed images."""
@@ -115,7 +116,7 @@ class Ways:
     @cached_property
     def bare(self) -> PatchDataset:
         """The patches again, from a pool that keeps nothing."""
-        return PatchDataset(self.patches.dataset, size=self.size, pool_bytes=0)
+        return PatchDataset(self.patches.dataset, size=self.size, pool_bytes=0, stored=self.patches.stored)
 
     @cached_property
     def arrays(self) -> list[Any]:
@@ -167,7 +168,7 @@ class Ways:
             places = zip(table.image[rows].tolist(), table.row[rows].tolist(), table.col[rows].tolist(), strict=True)
             for place, (number, row, col) in enumerate(places):
                 out[place, 0] = images[number, row : row + size, col : col + size]
-            yield unit(out)
+            yield self.given(out)
 
     def one_by_one(self) -> Iterator[torch.Tensor]:
         """A file a patch."""
@@ -198,7 +199,7 @@ class Ways:
 
     def _batches(self, patches: Iterator[NDArray[np.uint8]]) -> Iterator[torch.Tensor]:
         while taken := [patch for patch, _ in zip(patches, range(BATCH), strict=False)]:
-            yield unit(np.stack(taken)[:, None])
+            yield self.given(np.stack(taken)[:, None])
 
     def _buffered(self, patches: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         held: list[NDArray[np.uint8]] = []
@@ -285,7 +286,7 @@ def bytes_read() -> int:
 
 def measure_memory(ways: Ways, epochs: int) -> tuple[list[str], dict[str, Any]]:
     """Return a row of memory over epochs, and of the bytes read."""
-    loader = PatchLoader(PatchDataset(ways.patches.dataset, size=ways.size), batch=BATCH)
+    loader = PatchLoader(PatchDataset(ways.patches.dataset, size=ways.size, stored=ways.patches.stored), batch=BATCH)
     after, before = [], bytes_read()
     for _ in range(epochs):
         for _ in loader:
@@ -320,12 +321,16 @@ def measure_recipes(side: int, repeats: int) -> tuple[list[list[str]], dict[str,
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--repeats", type=int, default=3)
+    options.add_argument(
+        "--stored", action="store_true", help="batches of uint8, made floats on the device; else floats in [0, 1]"
+    )
     options.add_argument("--side", type=int, default=SIDE, help="side of the images, px")
     args = options.parse_args(arguments)
     repeats, side, epochs = (1, 1024, 3) if args.quick else (args.repeats, args.side, EPOCHS)
     torch.set_num_threads(1)
     report = Report("loading")
-    note = f"Batches of {BATCH}, float32; median of {repeats} repeats (least-greatest), ratios within each repeat."
+    kind = "uint8, as stored" if args.stored else "float32"
+    note = f"Batches of {BATCH}, {kind}; median of {repeats} repeats (least-greatest), ratios within each repeat."
     epoch = Table(
         "A shuffled epoch", ["size, px", "way", "patches/s", "ours / it", "bar"], note=note + " Ours / it: of 0 workers."
     )
@@ -338,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with scratch(args.tmp) as folder:
         build(load_recipe(recipe(side)), folder / "store", workers=len(os.sched_getaffinity(0)))
         for size in SIZES:
-            patches = PatchDataset(folder / "store", size=size)
+            patches = PatchDataset(folder / "store", size=size, stored=args.stored)
             ways = Ways(patches, folder, side, min(FILES[size], len(patches)))
             ways.write()
             print(f"{size} px: {len(patches):,} patches of {len(patches.table.ids)} images", flush=True)
