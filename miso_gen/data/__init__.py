@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from miso_gen.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from miso_gen.data.datasets import BagDataset, ImageDataset, PatchDataset
+    from miso_gen.data.datasets import PatchDataset
     from miso_gen.data.grid import Patches, Shift, grid_patches
+    from miso_gen.data.images import BagDataset, ImageDataset
     from miso_gen.data.loader import PatchLoader
     from miso_gen.data.module import MisoDataModule
     from miso_gen.data.order import EpochOrder
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from miso_gen.data.transforms import Chain, Dihedral, Together
 
 _HOMES = {
-    "datasets": ("BagDataset", "ImageDataset", "PatchDataset"),
+    "datasets": ("PatchDataset",),
     "grid": ("Patches", "Shift", "grid_patches"),
+    "images": ("BagDataset", "ImageDataset"),
     "loader": ("PatchLoader",),
     "module": ("MisoDataModule",),
     "order": ("EpochOrder",),

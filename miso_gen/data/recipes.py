@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from miso_gen.data.datasets import Transform
     from miso_gen.data.grid import Shift
+    from miso_gen.data.items import Transform
     from miso_gen.data.patches import Background
     from miso_gen.data.pixels import Chunks, Picture
     from miso_gen.recipe import ImagePlan

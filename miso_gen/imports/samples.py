@@ -74,6 +74,8 @@ class MaskFiles(FileSource):
 
     def load(self, folder: Path) -> Mapping[str, Any]:
         """See :class:`FileSource`."""
+        if self.cells is not None and self.columns.evidence:
+            raise InputError("evidence must come from cells or from columns.evidence, got both. Leave one of them out.")
         path = folder / self.table
         table = read_table(path)
         wanted = [name for name in self.columns.to_spec().values() if name]
