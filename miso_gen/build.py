@@ -37,11 +37,13 @@ from miso_gen.store import (
     image_path,
     list_images,
     open_target,
+    read_manifest,
     read_root,
     sweep,
     write_contents,
     write_recipe,
 )
+from miso_gen.store.imports import RECIPE, recipe_text
 from miso_gen.work import Piece, Site, UnforeseenError, fingerprint, stages
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from miso_gen.recipe import ImagePlan
-    from miso_gen.store import Target
+    from miso_gen.store import Manifest, Target
 
 _BEAT_S = 10.0
 _BATCH = 32  # pieces in a task, at most
@@ -211,6 +213,11 @@ def _require_place(target: Target, recipe: Recipe) -> None:
         raise OutputError(f"output must be a folder, got the file {where}. Choose another place with -o.")
     if not [name for name in target.list("") if not name.startswith("build.lock")]:
         return
+    released = read_manifest(target)
+    if released is not None:
+        _require_same_release(target, released, recipe)
+        if not target.exists("images.zarr"):
+            return  # the texts of a release, as git keeps them: its images are to come
     try:
         root = read_root(target)
     except StoreError as error:
@@ -225,6 +232,23 @@ def _require_place(target: Target, recipe: Recipe) -> None:
             f"output {where} must be a store of {recipe.name} {recipe.version} (digest {recipe.digest[:12]}), got one of "
             f"{root.name} {root.version} (digest {root.recipe_digest[:12]}). Choose another place with -o, or remove it first."
         )
+
+
+def _require_same_release(target: Target, released: Manifest, recipe: Recipe) -> None:
+    """Raise OutputError unless a place of a release is asked for exactly that release.
+
+    Raises:
+        OutputError: The recipe is another one, or has other texts.
+    """
+    name = f"release {released.version} of {released.name}"
+    same = (released.name, released.version, released.recipe_digest) == (recipe.name, recipe.version, recipe.digest)
+    if same and target.read(RECIPE) == recipe_text(recipe.to_dict()):
+        return
+    got = "the same images with other texts" if same else f"{recipe.name} {recipe.version} (digest {recipe.digest[:12]})"
+    raise OutputError(
+        f"output {target.describe('')} must be built from {target.describe(RECIPE)}, as it holds {name}, got a recipe of {got}. "
+        "Released versions never change: choose another place with -o, or give the recipe another version."
+    )
 
 
 def _finished(target: Target, site: Site, plans: Sequence[ImagePlan]) -> set[str]:

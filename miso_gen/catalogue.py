@@ -45,6 +45,8 @@ def catalogue(kind: str | None = None) -> dict[str, dict[str, str]]:
         "rules": lambda: _plugins(RULES),
         "tissues": lambda: _plugins(TISSUES),
         "binarizers": lambda: _plugins(BINARIZERS),
+        "exports": _exports,
+        "releases": _releases,
     }
     if kind is not None and kind not in kinds:
         raise UnknownNameError("kind", kind, kinds)
@@ -78,6 +80,18 @@ def _plugins(registry: Registry[Any]) -> dict[str, str]:
 
 def _recipes() -> dict[str, str]:
     return {name: load_recipe(path).title for name, path in sorted(recipe_files().items())}
+
+
+def _exports() -> dict[str, str]:
+    from miso_gen.release.exporting import EXPORTS
+
+    return _plugins(EXPORTS)
+
+
+def _releases() -> dict[str, str]:
+    from miso_gen.store import known_releases
+
+    return {f"{name}@{version}": str(path) for (name, version), path in known_releases().items()}
 
 
 def _silhouettes() -> dict[str, str]:

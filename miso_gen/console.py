@@ -87,6 +87,97 @@ def print_findings(findings: Findings) -> None:
     print(f"{len(findings.warnings) or 'no'} warning{'s' * (len(findings.warnings) != 1)}")
 
 
+class StepProgress:
+    """Shows how work of several parts goes: a bar each on a terminal, a line each elsewhere, nothing if quiet."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._console = Console(stderr=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        if not self._quiet and self._console.is_terminal:
+            columns = TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            self._bars = Progress(*columns, console=self._console)
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def start(self, what: str, total: int) -> None:
+        """A part begins: so many steps of it."""
+        if self._bars is not None:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        elif not self._quiet:
+            self.say(f"{what}: {total}")
+
+    def step(self, what: str, count: int = 1) -> None:
+        """Some more steps are done."""
+        if self._bars is not None and what in self._tasks:
+            self._bars.update(self._tasks[what], advance=count)
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        if not self._quiet:
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+class FetchProgress(StepProgress):
+    """A watcher of a fetch."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self._there: dict[str, int] = {}
+
+    def start(self, files: int, size_: int) -> None:  # type: ignore[override]  # another kind of watcher
+        """See :class:`miso_gen.store.download.Watcher`."""
+        super().start("MB" if self._bars is not None else f"{files} files, MB", max(1, size_ // 1_000_000))
+
+    def progress(self, path: str, size_: int) -> None:
+        """See :class:`miso_gen.store.download.Watcher`."""
+        before = sum(self._there.values()) // 1_000_000
+        self._there[path] = size_
+        self.step("MB", sum(self._there.values()) // 1_000_000 - before)
+
+    def waiting(self, path: str) -> None:
+        """See :class:`miso_gen.store.download.Watcher`."""
+        self.say(f"{path}: another process fetches it; waiting")
+
+    def retrying(self, path: str, reason: str, wait: float) -> None:
+        """See :class:`miso_gen.store.download.Watcher`."""
+        self.say(f"{path}: {reason}; once more in {wait:.0f} s")
+
+
+class PublishProgress(StepProgress):
+    """A watcher of a publication."""
+
+    def start(self, files: int, size_: int) -> None:  # type: ignore[override]  # another kind of watcher
+        """See :class:`miso_gen.release.publishing.interfaces.Watcher`."""
+        super().start("files", files)
+
+    def sent(self, path: str, size_: int, *, kept: bool) -> None:
+        """See :class:`miso_gen.release.publishing.interfaces.Watcher`."""
+        self.step("files")
+        if self._bars is None:
+            self.say(f"{path}: {'was there' if kept else 'sent'}, {size(size_)}")
+
+
+class ExportProgress(StepProgress):
+    """A watcher of an export."""
+
+    def start(self, images: int, kept: int) -> None:  # type: ignore[override]  # another kind of watcher
+        """See :class:`miso_gen.release.exporting.ExportWatcher`."""
+        super().start("images", images)
+        self.step("images", kept)
+
+    def exported(self, image_id: str) -> None:
+        """See :class:`miso_gen.release.exporting.ExportWatcher`."""
+        self.step("images")
+
+
 class _Speed(ProgressColumn):
     """Megapixels a second, over the whole build."""
 

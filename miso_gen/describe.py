@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from miso_gen.errors import StoreError
 from miso_gen.recipe import Recipe, plan_images
-from miso_gen.store import list_images, locate, offer_contents, open_dataset, open_target, read_root
+from miso_gen.store import list_images, offer_contents, open_dataset, open_store, read_root
 
 if TYPE_CHECKING:
     from miso_gen.store import Target
@@ -18,8 +18,7 @@ def describe(location: str) -> dict[str, Any]:
     Raises:
         StoreError: There is no store, or it can't be read.
     """
-    location = str(locate(location))
-    target = open_target(location)
+    target = open_store(location)
     root = read_root(target)
     if root.imports:
         offer_contents(target)

@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from miso_gen.recipe import ImagePlan, Recipe, Scenario
     from miso_gen.render.pictures import Cell, Row
     from miso_gen.scene import Scene
-    from miso_gen.store import ImageView
+    from miso_gen.store import Dataset, ImageView
 
 
 _MOST_BESIDE = 4  #: labels whose images have their truth beside them; of more it lies below
 _MOST_OUTLINES = 8  #: imported silhouettes in a row
 
 
-def preview(recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Sequence[str] = ()) -> bytes:
+def preview(
+    recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Sequence[str] = (), dataset: Dataset | None = None
+) -> bytes:
     """Return a contact sheet as PNG: imported silhouettes; for each scenario, images of every label with their truth.
 
     Args:
@@ -39,6 +41,7 @@ def preview(recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Seque
         side: Longest side of a picture in pixels.
         pairs: Pairs (or, where a scenario has none, one image of each label) shown of each scenario.
         scenarios: Names of the scenarios to show; empty: all.
+        dataset: A build of the recipe: its images are shown, none is rendered.
 
     Raises:
         UnknownNameError: A scenario is not in the recipe.
@@ -56,7 +59,7 @@ def preview(recipe: Recipe, *, side: int = 256, pairs: int = 1, scenarios: Seque
         rows += outline_sheet(bitmaps, side)
     for position, (name, group) in enumerate(groupby(plans, key=lambda plan: plan.scenario)):
         if not scenarios or name in scenarios:
-            rows += _rows(list(group), side, pairs, position)
+            rows += _rows(list(group), side, pairs, position, dataset)
     canvas = recipe.canvas
     heading = f"{recipe.name} {recipe.version}  ·  {canvas.height} x {canvas.width} px"
     return png(contact_sheet(heading, rows, side))
@@ -142,23 +145,25 @@ def view(image: ImageView, box: tuple[int, int, int, int] | None = None, *, side
     return png(overlay_page(heading, shrink(image.read, area, side)))
 
 
-def _rows(plans: list[ImagePlan], side: int, pairs: int, position: int) -> list[Row]:
+def _rows(plans: list[ImagePlan], side: int, pairs: int, position: int, dataset: Dataset | None) -> list[Row]:
     """Return one row of a scenario, or one for each of its shelves."""
     scenario = SCENARIOS.get(plans[0].type).from_spec(plans[0].spec)
     shelves: dict[str | None, list[ImagePlan]] = {}
     for plan in plans:
         shelves.setdefault(scenario.shelf(plan), []).append(plan)
-    return [_row(scenario, shelf, group, side, pairs, position) for shelf, group in shelves.items()]
+    return [_row(scenario, shelf, group, side, pairs, position, dataset) for shelf, group in shelves.items()]
 
 
-def _row(scenario: Scenario, shelf: str | None, plans: list[ImagePlan], side: int, pairs: int, position: int) -> Row:
+def _row(
+    scenario: Scenario, shelf: str | None, plans: list[ImagePlan], side: int, pairs: int, position: int, dataset: Dataset | None
+) -> Row:
     from miso_gen.render.pictures import Row
 
     chosen = [plan for number in range(pairs) for plan in _sample(plans, 7 * position + 5 * number + 2)]
     name, kind = plans[0].scenario, scenario.type_name
     title = (name if name == kind else f"{name} ({kind})") + (f", {shelf}" if shelf else "")
     summary = (scenario.__doc__ or "").strip().partition("\n")[0]
-    cells = tuple(_cell(scenario, plan, side) for plan in chosen)
+    cells = tuple(_cell(scenario, plan, side, dataset) for plan in chosen)
     return Row(title, f"{summary}  Evidence: {scenario.reason}.", cells, stacked=len(cells) > pairs * _MOST_BESIDE)
 
 
@@ -173,9 +178,13 @@ def _sample(plans: list[ImagePlan], number: int) -> list[ImagePlan]:
     return [group[number % len(group)] for group in groups]
 
 
-def _cell(scenario: Scenario, plan: ImagePlan, side: int) -> Cell:
+def _cell(scenario: Scenario, plan: ImagePlan, side: int, dataset: Dataset | None) -> Cell:
     from miso_gen.render.pictures import Cell, shrink
 
+    if dataset is not None:
+        stored = dataset[plan.id]
+        caption = f"{stored.attributes['label']} {stored.attributes['class_name']}"
+        return Cell(caption, plan.id, shrink(stored.read, Box(0, 0, *stored.shape[1:]), side))
     scene = make_scene(plan)
     label = plan.label if scene.label is None else scene.label
     return Cell(f"{label} {scenario.class_names[label]}", plan.id, shrink(_reader(scene), scene.box, side))

@@ -126,11 +126,11 @@ def carry_out(piece: Piece, site: Site) -> None:
     if piece.kind == "image":
         writer = ImageWriter(site.target, path, layout)
         _render(scene, scene.box, writer, site.tile)
-        writer.finish(_attributes(plan, scene), object_table(scene.objects))
+        writer.finish(attributes_of(plan, scene), object_table(scene.objects))
         return
     image = ShardedImage(site.target, path, layout, token=f"{site.recipe_digest} {plan.id}")
     if piece.kind == "assemble":
-        image.assemble(_attributes(plan, scene), object_table(scene.objects))
+        image.assemble(attributes_of(plan, scene), object_table(scene.objects))
     elif image.is_done(piece.level, piece.shard):
         return
     elif piece.kind == "level":
@@ -176,7 +176,8 @@ def _render(scene: Scene, area: Box, writer: ImageWriter | ShardWriter, tile: in
         send(scene, box, writer)
 
 
-def _attributes(plan: ImagePlan, scene: Scene) -> dict[str, Any]:
+def attributes_of(plan: ImagePlan, scene: Scene) -> dict[str, Any]:
+    """Return what is known of an image without its pixels: what a writer asks of a builder."""
     label, class_name = plan.label, plan.class_name
     if scene.label is not None:
         label = scene.label

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import date
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
@@ -56,6 +57,30 @@ class Canvas(Parameters):
         return self.shape[1]
 
 
+def _date(value: str) -> str:
+    try:
+        given = date.fromisoformat(value) if value else None
+    except ValueError:
+        given = None
+    if value and (given is None or given.isoformat() != value):
+        raise PydanticCustomError("expected", "a day, YYYY-MM-DD, such as 2026-11-21")
+    return value
+
+
+Day = Annotated[str, AfterValidator(_date), WithJsonSchema({"type": "string", "pattern": r"^(\d{4}-\d{2}-\d{2})?$"})]
+
+
+class Author(Parameters):
+    """Who made the data set: a person or a group."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """The name, as it is to be cited: ``Family, Given`` for a person."""
+    orcid: Annotated[str, Field(pattern=r"^(\d{4}-\d{4}-\d{4}-\d{3}[\dX])?$")] = ""
+    """ORCID iD of a person, such as 0000-0002-1825-0097."""
+    affiliation: str = ""
+    """Where they work."""
+
+
 class Recipe(Parameters):
     """A checked recipe. Made by :func:`~miso_gen.recipe.load.load_recipe` or :meth:`from_dict`."""
 
@@ -69,6 +94,14 @@ class Recipe(Parameters):
     """SPDX name of the licence of the data."""
     description: str = ""
     """A paragraph for people."""
+    authors: tuple[Author, ...] = ()
+    """Who made the data set, for its citation."""
+    date: Day = ""
+    """Day of the release, YYYY-MM-DD; no clock is read."""
+    url: str = ""
+    """Home page of the data set."""
+    keywords: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Words to find it by."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1), Whole] = 0
     """Decides every draw; another seed gives other images of the same kind."""
     canvas: Canvas
@@ -106,13 +139,14 @@ class Recipe(Parameters):
         fields["scenarios"] = read_scenarios(item, problems)
         if problems:
             raise report(problems)
+        _require_unicode(fields)
         return cls(**fields)
 
     def canonical(self) -> dict[str, Any]:
         """Return what decides the images, and nothing else.
 
         Of seed, canvas and scenarios only the values that differ from their defaults; the splits; the revision of each
-        plug-in. Name, version, title, licence, description and codec decide no pixel, label or truth and are left out, so a
+        plug-in. Name, version, codec and all texts for people decide no pixel, label or truth and are left out, so a
         release that only corrects metadata keeps its digest.
         """
         canvas = {
@@ -136,6 +170,17 @@ class Recipe(Parameters):
         """sha256 of the canonical JSON (sorted keys, no spaces), in hexadecimal: names what a build makes."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return sha256(text.encode()).hexdigest()
+
+
+def _require_unicode(fields: Mapping[str, Any]) -> None:
+    """Raise RecipeError where a text of the head has half a character, which no file can hold."""
+    for name, value in fields.items():
+        if name != "scenarios":
+            try:
+                json.dumps(plain(value), ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                half = ascii(error.object[error.start])
+                raise report([Problem((name,), "text of whole characters", half)]) from None
 
 
 def _head(model: type[Recipe], item: Item, problems: list[Problem]) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def parse(text: str, name: str, path: KeyPath = ()) -> Item:
         RecipeError: It is not valid YAML, or keys are given twice.
     """
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
     except yaml.YAMLError as error:
         raise _syntax_error(error, name, text) from None
     try:
@@ -133,6 +133,17 @@ def parse(text: str, name: str, path: KeyPath = ()) -> Item:
     if reader.problems:
         raise report(reader.problems)
     return item
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose days are texts: as JSON has them, and as they were written."""
+
+
+def _as_written(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    return cast("Any", loader).construct_yaml_str(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
 
 
 class _Reader:

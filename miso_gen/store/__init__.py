@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from miso_gen.store.arrays import StoredArray
+    from miso_gen.store.checksums import checksum
     from miso_gen.store.commit import finished_record
     from miso_gen.store.digests import BlockDigests, array_digest, root_digest
     from miso_gen.store.imports import offer_contents, write_contents, write_recipe
     from miso_gen.store.layout import LAYOUT, ArrayLayout, ImageLayout
+    from miso_gen.store.local import LocalTarget
     from miso_gen.store.lock import BuildLock
-    from miso_gen.store.named import locate
+    from miso_gen.store.manifest import MANIFEST, FileEntry, ImageEntry, Manifest, read_manifest
+    from miso_gen.store.named import known_releases, known_stores, locate, places, precedence
     from miso_gen.store.objects import ObjectTable
+    from miso_gen.store.opening import open_store
+    from miso_gen.store.packed import PackedTarget
     from miso_gen.store.read import Dataset, ImageView, open_dataset
     from miso_gen.store.record import ImageRecord, read_record
     from miso_gen.store.root import (
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     )
     from miso_gen.store.sharded import ShardedImage, ShardWriter
     from miso_gen.store.target import Target, open_target
-    from miso_gen.store.validate import Problem, validate_image, validate_store
+    from miso_gen.store.validate import Problem, validate_image, validate_store, validate_target
     from miso_gen.store.write import ImageWriter
 
 _HOMES = {
@@ -40,9 +45,14 @@ _HOMES = {
     "digests": ("BlockDigests", "array_digest", "root_digest"),
     "imports": ("offer_contents", "write_contents", "write_recipe"),
     "layout": ("ArrayLayout", "ImageLayout", "LAYOUT"),
+    "local": ("LocalTarget",),
     "lock": ("BuildLock",),
-    "named": ("locate",),
+    "checksums": ("checksum",),
+    "manifest": ("MANIFEST", "FileEntry", "ImageEntry", "Manifest", "read_manifest"),
+    "named": ("known_releases", "known_stores", "locate", "places", "precedence"),
     "objects": ("ObjectTable",),
+    "opening": ("open_store",),
+    "packed": ("PackedTarget",),
     "read": ("Dataset", "ImageView", "open_dataset"),
     "record": ("ImageRecord", "read_record"),
     "root": (
@@ -57,22 +67,28 @@ _HOMES = {
     ),
     "sharded": ("ShardWriter", "ShardedImage"),
     "target": ("Target", "open_target"),
-    "validate": ("Problem", "validate_image", "validate_store"),
+    "validate": ("Problem", "validate_image", "validate_store", "validate_target"),
     "write": ("ImageWriter",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LAYOUT",
+    "MANIFEST",
     "ArrayLayout",
     "BlockDigests",
     "BuildLock",
     "Dataset",
+    "FileEntry",
+    "ImageEntry",
     "ImageLayout",
     "ImageRecord",
     "ImageView",
     "ImageWriter",
+    "LocalTarget",
+    "Manifest",
     "ObjectTable",
+    "PackedTarget",
     "Problem",
     "ShardWriter",
     "ShardedImage",
@@ -80,22 +96,30 @@ __all__ = [
     "StoredArray",
     "Target",
     "array_digest",
+    "checksum",
     "collect_records",
     "create_root",
     "finish_root",
     "finished_record",
     "image_path",
+    "known_releases",
+    "known_stores",
     "list_images",
     "locate",
     "offer_contents",
     "open_dataset",
+    "open_store",
     "open_target",
+    "places",
+    "precedence",
+    "read_manifest",
     "read_record",
     "read_root",
     "root_digest",
     "sweep",
     "validate_image",
     "validate_store",
+    "validate_target",
     "write_contents",
     "write_recipe",
 ]

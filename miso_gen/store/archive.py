@@ -16,7 +16,7 @@ from miso_gen.errors import CorruptStoreError, StoreError, listing
 if TYPE_CHECKING:
     from miso_gen.store.target import RangeSource, Target
 
-_ROOT = "images.zarr/zarr.json"  # says where in the archive the store begins
+ROOT = "images.zarr/zarr.json"  #: says where in an archive a store begins
 _HEADER = struct.Struct("<4s22xHH")  # of an entry, before its name: magic, bytes of the name, bytes of extra fields
 _LONGEST = 1 << 16  # bytes that a name or an extra field stays below
 _TAIL = 1 << 18  # bytes read at once where the directory is looked for
@@ -49,6 +49,7 @@ class Archive:
 
     Args:
         outer: The archive, as a target whose path ``""`` is that file.
+        root: File that lies where the store begins; without a folder, it must lie at the root of the archive.
 
     Attributes:
         source: The bytes of the archive.
@@ -61,7 +62,8 @@ class Archive:
         CorruptStoreError: It is no zip, or was cut off or edited.
     """
 
-    def __init__(self, outer: Target) -> None:
+    def __init__(self, outer: Target, root: str = ROOT) -> None:
+        self.root = root
         self.name = outer.describe("")
         try:
             self.source = outer.open("")
@@ -154,7 +156,7 @@ class Archive:
 
     def _find_store(self, infos: dict[str, ZipInfo]) -> str:
         """Return what the paths of the store begin with."""
-        found = sorted(name.removesuffix(_ROOT) for name in infos if name == _ROOT or name.endswith(f"/{_ROOT}"))
+        found = sorted(name.removesuffix(self.root) for name in infos if name == self.root or name.endswith(f"/{self.root}"))
         if "" in found:
             return ""
         if not found:

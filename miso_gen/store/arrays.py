@@ -29,9 +29,17 @@ def read_json(target: Target, path: str) -> dict[str, Any]:
         FileNotFoundError: There is none.
         CorruptStoreError: It is not JSON.
     """
-    name = target.describe(path)
+    return parse_json(target.read(path), target.describe(path))
+
+
+def parse_json(data: bytes, name: str) -> dict[str, Any]:
+    """Return the JSON document of a file that is called ``name`` in messages.
+
+    Raises:
+        CorruptStoreError: It is not JSON.
+    """
     try:
-        document = json.loads(target.read(path))
+        document = json.loads(data)
     except ValueError as error:
         raise CorruptStoreError(
             f"{name} must be JSON, got {error}. It was cut off or edited. Build or fetch it again."

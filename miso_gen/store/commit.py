@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from miso_gen.store.checksums import Recorder
     from miso_gen.store.layout import ArrayLayout, ImageLayout
     from miso_gen.store.objects import ObjectTable
     from miso_gen.store.record import ImageRecord
@@ -57,7 +58,7 @@ def objects_digest(objects: ObjectTable | None) -> str | None:
     return None if objects is None else array_digest(objects.stored())
 
 
-def write_metadata(target: Target, folder: str, layout: ImageLayout, objects: ObjectTable | None, *, atomic: bool) -> None:
+def write_metadata(recorder: Recorder, layout: ImageLayout, objects: ObjectTable | None) -> None:
     """Write everything but shards, summary and the group's own ``zarr.json``."""
     texts = {
         "labels/zarr.json": metadata.labels_group(layout),
@@ -75,20 +76,22 @@ def write_metadata(target: Target, folder: str, layout: ImageLayout, objects: Ob
         texts["objects/zarr.json"] = metadata.canonical(array.metadata(objects.attributes()))
         for row in range(array.grid[0]):
             part = stored[row * array.chunk[0] : (row + 1) * array.chunk[0]]
-            target.write(f"{folder}/objects/{array.file(row, 0)}", padded_chunk(part, array), atomic=atomic)
+            recorder.write(f"objects/{array.file(row, 0)}", padded_chunk(part, array))
     for path, text in texts.items():
-        target.write(f"{folder}/{path}", text, atomic=atomic)
+        recorder.write(path, text)
 
 
 def is_finished(target: Target, path: str, layout: ImageLayout, group: bytes) -> bool:
-    """Whether the image at ``path`` has this ``zarr.json`` (and so these digests) and all its files.
+    """Whether the image at ``path`` has this ``zarr.json``, checksums of files apart, (so these digests) and all its files.
 
     Pixels are not read: that is ``validate_image``.
     """
     try:
-        if target.read(f"{path}/zarr.json") != group:
+        document = read_json(target, f"{path}/zarr.json")
+        document["attributes"]["miso"].pop("files", None)
+        if metadata.canonical(document) != group:
             return False
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, CorruptStoreError, KeyError, TypeError, AttributeError):
         return False
     return all(target.size(f"{path}/{file}") for file in image_files(layout))
 
@@ -127,7 +130,7 @@ def finished_record(target: Target, path: str, layout: ImageLayout, expected: Ma
     except (FileNotFoundError, NotADirectoryError, CorruptStoreError, InputError):
         return None
     whole = all(target.size(f"{path}/{file}") for file in image_files(layout))
-    return record if whole else None
+    return record if whole and record.files else None
 
 
 def commit_folder(target: Target, temporary: str, path: str, layout: ImageLayout, group: bytes, attempt: str) -> None:
@@ -140,7 +143,7 @@ def commit_folder(target: Target, temporary: str, path: str, layout: ImageLayout
         temporary: Folder with everything, the group's ``zarr.json`` included.
         path: Where it goes.
         layout: The image.
-        group: The group's ``zarr.json``.
+        group: The group's ``zarr.json`` without checksums of files.
         attempt: Part of the names of folders that only this attempt uses.
     """
     for _ in range(_ATTEMPTS):
@@ -169,9 +172,3 @@ def replaceable(target: Target, path: str, layout: ImageLayout, group: bytes) ->
     target.remove(f"{path}/zarr.json")  # first, so that nobody takes a half-replaced image for a whole one
     target.remove(path)
     return True
-
-
-def write_files(target: Target, folder: str, files: Mapping[str, bytes], *, atomic: bool) -> None:
-    """Write files, given by their path below ``folder``."""
-    for path, data in files.items():
-        target.write(f"{folder}/{path}", data, atomic=atomic)

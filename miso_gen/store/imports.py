@@ -18,12 +18,17 @@ RECIPE = "recipe.yaml"
 
 def write_recipe(target: Target, recipe: Mapping[str, Any]) -> None:
     """Write the recipe as YAML; nothing is done where it is there."""
+    text = recipe_text(recipe)
+    if target.size(RECIPE) != len(text) or target.read(RECIPE) != text:
+        target.write(RECIPE, text)
+
+
+def recipe_text(recipe: Mapping[str, Any]) -> bytes:
+    """Return the text of ``recipe.yaml``."""
     import yaml
 
     plain = json.loads(json.dumps(recipe))  # YAML takes no subclasses of dict
-    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120).encode()
-    if target.size(RECIPE) != len(text) or target.read(RECIPE) != text:
-        target.write(RECIPE, text)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120).encode()
 
 
 def write_contents(target: Target, digests: Iterable[str]) -> None:

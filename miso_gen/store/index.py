@@ -41,6 +41,7 @@ INDEX_COLUMNS = (
     "image_digest",
     "truth_digest",
     "instances_digest",
+    "checksum",
 )
 
 

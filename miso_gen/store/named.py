@@ -9,6 +9,7 @@ from typing import Final
 
 from miso_gen.contents import cache_folder
 from miso_gen.errors import StoreError, listing, suggestion
+from miso_gen.store.manifest import MANIFEST
 from miso_gen.store.root import IMAGES
 
 VARIABLE: Final = "MISO_GEN_DATASETS"  #: folders with data sets, separated as in PATH
@@ -62,13 +63,7 @@ def places() -> list[Path]:
 
 def known_stores() -> dict[tuple[str, str], Path]:
     """Return the path of every store that has a name and version, sorted by both."""
-    found: dict[tuple[str, str], Path] = {}
-    for place in places():
-        for path in place.glob(f"*/*/{IMAGES}"):
-            name, version = path.parts[-3:-1]
-            if _NAME.fullmatch(name) and _VERSION.fullmatch(version):
-                found.setdefault((name, version), path.parent)
-    return dict(sorted(found.items(), key=lambda item: (item[0][0], precedence(item[0][1]), item[0][1])))
+    return _named(IMAGES, "*.ozx")
 
 
 def precedence(version: str) -> tuple[object, ...]:
@@ -86,14 +81,37 @@ def precedence(version: str) -> tuple[object, ...]:
     return (*map(int, numbers), before is None, tuple(parts))
 
 
+def known_releases() -> dict[tuple[str, str], Path]:
+    """Return the folder of every release whose manifest is here, images or not, sorted by name and version."""
+    return _named(MANIFEST)
+
+
+def _named(*patterns: str) -> dict[tuple[str, str], Path]:
+    found: dict[tuple[str, str], Path] = {}
+    for place in places():
+        for pattern in patterns:
+            for path in place.glob(f"*/*/{pattern}"):
+                name, version = path.parts[-3:-1]
+                if _NAME.fullmatch(name) and _VERSION.fullmatch(version) and (pattern == MANIFEST or _is_store(path.parent)):
+                    found.setdefault((name, version), path.parent)
+    return dict(sorted(found.items(), key=lambda item: (item[0][0], precedence(item[0][1]), item[0][1])))
+
+
 def _is_store(path: Path) -> bool:
-    return (path / IMAGES).is_dir()
+    """Whether there are images: as a store, or as the packs of a release."""
+    return (path / IMAGES).is_dir() or ((path / MANIFEST).is_file() and any(path.glob("*.ozx")))
 
 
 def _unknown(text: str) -> StoreError:
     stores = [f"{name}@{version}" for name, version in known_stores()]
     names = list(dict.fromkeys(store.partition("@")[0] for store in stores))
     near = suggestion(text, stores if "@" in text else names)
+    released = {f"{name}@{version}": path for (name, version), path in known_releases().items()}
+    if text in released:
+        return StoreError(
+            f"{text} must have images somewhere, got its {MANIFEST} in {released[text]} alone. "
+            f"Fetch them: miso-gen fetch {text}; or build them: miso-gen build {released[text]}/recipe.yaml"
+        )
     looked = ", ".join(str(place) for place in places())
     return StoreError(
         f"store must be a folder, a URL, a zip archive or one of the data sets {listing(stores)}, got {text!r}, which is none of "

@@ -14,10 +14,10 @@ from miso_gen.geometry import Box
 from miso_gen.store.arrays import StoredArray
 from miso_gen.store.imports import offer_contents
 from miso_gen.store.index import INDEX, INSTANCES, index_table, instances_table, read_parquet
-from miso_gen.store.named import locate
+from miso_gen.store.opening import open_store
+from miso_gen.store.packed import PackedTarget
 from miso_gen.store.record import ImageRecord, read_record
-from miso_gen.store.root import IMAGES, StoreRoot, collect_records, image_path, list_images, read_objects, read_root
-from miso_gen.store.target import open_target
+from miso_gen.store.root import StoreRoot, collect_records, image_path, list_images, read_objects, read_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,8 +32,14 @@ if TYPE_CHECKING:
 _OPEN_VIEWS = 128  #: images whose files stay open
 
 
-def open_dataset(location: str | os.PathLike[str], incomplete: bool = False, options: Mapping[str, Any] | None = None) -> Dataset:
-    """Open a store; only its root and its index are read.
+def open_dataset(
+    location: str | os.PathLike[str],
+    incomplete: bool = False,
+    options: Mapping[str, Any] | None = None,
+    *,
+    verify: bool = True,
+) -> Dataset:
+    """Open a store or a release; only its root and its index are read.
 
     Args:
         location: Its folder, its URL (``s3://``, ``gs://``, ``az://``, ``https://``, ...), the path or URL of its zip archive
@@ -41,6 +47,8 @@ def open_dataset(location: str | os.PathLike[str], incomplete: bool = False, opt
             :func:`~miso_gen.store.named.locate`.
         incomplete: Open a store whose build has not finished too; its table lists the images that are there.
         options: Passed to the fsspec file system of a URL.
+        verify: Compare the files of a release with its checksums, each when it is first read. Over a network that reads whole
+            shards where a patch would do.
 
     Raises:
         StoreError: There is no store, none of this name, one of a newer layout, or an archive of something else.
@@ -48,11 +56,10 @@ def open_dataset(location: str | os.PathLike[str], incomplete: bool = False, opt
         CorruptStoreError: Its root or index is cut off or edited.
         MissingExtraError: The package for this kind of URL is not installed.
     """
-    text = os.fspath(locate(location)).rstrip("/")
-    if text.rpartition("/")[2] == IMAGES:
-        text = text.removesuffix(IMAGES) or "."
-    target = open_target(text or "/", options)
+    target = open_store(location, options, verify=verify)
     root = read_root(target)
+    if isinstance(target, PackedTarget):
+        _require_same(root, target)
     if not root.complete and not incomplete:
         raise IncompleteStoreError(
             f"{target.describe('')} must be complete, got a build that has not finished. "
@@ -61,6 +68,16 @@ def open_dataset(location: str | os.PathLike[str], incomplete: bool = False, opt
     if root.imports:
         offer_contents(target)
     return Dataset(target, root)
+
+
+def _require_same(root: StoreRoot, target: PackedTarget) -> None:
+    manifest = target.manifest
+    got, expected = ((it.name, it.version, it.recipe_digest, it.root_digest) for it in (root, manifest))
+    if got != expected:
+        raise CorruptStoreError(
+            f"packs of {target.folder.describe('')} must be of {manifest.name} {manifest.version} (root digest "
+            f"{manifest.root_digest[:12]}), got {root.name} {root.version} ({(root.root_digest or 'none')[:12]}). Fetch it again."
+        )
 
 
 class Dataset:

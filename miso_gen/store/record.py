@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from miso_gen.errors import CorruptStoreError
-from miso_gen.store.arrays import read_json
+from miso_gen.store.arrays import parse_json
+from miso_gen.store.checksums import checksum
 from miso_gen.store.layout import LAYOUT
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ class ImageRecord:
     Attributes:
         path: Folder of its group, relative to the target it was written to.
         miso: The ``miso`` attributes of the group.
+        checksum: Of its ``zarr.json``; None where that was not read.
     """
 
     path: str
     miso: Mapping[str, Any]
+    checksum: str | None = None
 
     @property
     def image_id(self) -> str:
@@ -55,6 +58,12 @@ class ImageRecord:
         digest = self.miso["digests"].get("instances")
         return None if digest is None else str(digest)
 
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Checksums of its files but ``zarr.json``, by path; none where a build noted none."""
+        files: Mapping[str, str] = self.miso.get("files", {})
+        return files
+
     def row(self) -> dict[str, Any]:
         """Return the row of the index without ``path``; drawn parameters as ``params.<name>``."""
         miso = self.miso
@@ -66,6 +75,7 @@ class ImageRecord:
             "image_digest": self.image_digest,
             "truth_digest": self.truth_digest,
             "instances_digest": self.instances_digest,
+            "checksum": self.checksum,
         }
         row.update((f"params.{name}", value) for name, value in miso["parameters"].items())
         return row
@@ -112,7 +122,8 @@ def read_record(target: Target, path: str) -> ImageRecord:
         FileNotFoundError: There is no such image, or it was never finished.
         CorruptStoreError: Its ``zarr.json`` is broken, or is not an image of miso-gen.
     """
-    document = read_json(target, f"{path}/zarr.json")
+    data = target.read(f"{path}/zarr.json")
+    document = parse_json(data, target.describe(f"{path}/zarr.json"))
     attributes = document.get("attributes")
     miso = attributes.get("miso") if isinstance(attributes, dict) else None
     needed = (*GIVEN, "height", "width", "channels", "dtype", "digests", "histogram", "truth_1_share", "truth_2_share")
@@ -121,4 +132,4 @@ def read_record(target: Target, path: str) -> ImageRecord:
             f"{target.describe(path)}/zarr.json must have the miso attributes of an image, got others. "
             "Build the image again, or fetch it again."
         )
-    return ImageRecord(path, miso)
+    return ImageRecord(path, miso, checksum(data))

@@ -5,16 +5,19 @@ A store becomes complete in this order: images, ``instances.parquet``, ``index.p
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miso_gen.contents import content_path
 from miso_gen.errors import CorruptStoreError, IncompleteStoreError, OutputError, StoreError, listing
 from miso_gen.store import metadata
-from miso_gen.store.arrays import StoredArray, read_json
+from miso_gen.store.arrays import StoredArray, parse_json, read_json
+from miso_gen.store.checksums import checksum
 from miso_gen.store.commit import TEMPORARY
 from miso_gen.store.digests import root_digest
+from miso_gen.store.imports import RECIPE
 from miso_gen.store.index import INDEX, INSTANCES, index_table, instances_table, to_parquet
 from miso_gen.store.layout import LAYOUT
 from miso_gen.store.objects import ObjectTable
@@ -44,6 +47,7 @@ class StoreRoot:
         images: Number of images; None until complete.
         layout: Version of the store layout.
         imports: Digests of the imported contents below ``imports/``, sorted.
+        files: Checksums of the tables, the recipe and the imports, by path; empty until complete.
     """
 
     name: str
@@ -56,6 +60,7 @@ class StoreRoot:
     images: int | None = None
     layout: int = LAYOUT
     imports: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -86,7 +91,9 @@ def create_root(target: Target, root: StoreRoot, ids: Iterable[str]) -> StoreRoo
             pass  # a root that was cut off is written again
         except StoreError as error:
             raise OutputError(f"{target.describe('')} must be new or a miso-gen store: {error}") from error
-    building = StoreRoot(**{**asdict(root), "state": "building", "root_digest": None, "images": None, "layout": LAYOUT})
+    building = StoreRoot(
+        **{**asdict(root), "state": "building", "root_digest": None, "images": None, "files": {}, "layout": LAYOUT}
+    )
     _write_root(target, building)
     groups = {"/".join(parts[:n]) for parts in (image_id.split("/") for image_id in ids) for n in range(1, len(parts))}
     text = metadata.group()
@@ -106,12 +113,12 @@ def read_root(target: Target) -> StoreRoot:
     """
     name = target.describe("")
     try:
-        document = read_json(target, f"{IMAGES}/zarr.json")
+        text = target.read(f"{IMAGES}/zarr.json")
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(
             f"{name} must be a miso-gen store, got {_what_is_there(target)}. Build one with: miso-gen build"
         ) from None
-    attributes = document.get("attributes")
+    attributes = parse_json(text, f"{name}/{IMAGES}/zarr.json").get("attributes")
     miso = attributes.get("miso") if isinstance(attributes, dict) else None
     if not isinstance(miso, dict) or not isinstance(miso.get("layout"), int):
         raise StoreError(f"{name} must be a miso-gen store, got a Zarr group of something else. Open it with zarr.")
@@ -120,8 +127,13 @@ def read_root(target: Target) -> StoreRoot:
             f"layout of {name} must be at most {LAYOUT}, got {miso['layout']}. Upgrade: pip install --upgrade miso-gen"
         )
     try:
-        fields = {field: miso[field] for field in StoreRoot.__dataclass_fields__ if field != "imports"}
-        return StoreRoot(**fields, imports=tuple(miso.get("imports", ())))
+        others = {key: value for key, value in (attributes or {}).items() if key != "miso"}
+        if "checksum" in miso and root_text(miso, others) != text:
+            raise CorruptStoreError(
+                f"{name}/{IMAGES}/zarr.json must be as its build left it, got another text. Build or fetch it again."
+            )
+        fields = {name: miso[name] for name in StoreRoot.__dataclass_fields__ if name not in ("imports", "files")}
+        return StoreRoot(**fields, imports=tuple(miso.get("imports", ())), files=miso.get("files", {}))
     except KeyError as error:
         raise CorruptStoreError(f"{name}/{IMAGES}/zarr.json must say {error}, got nothing. Build or fetch it again.") from None
 
@@ -168,9 +180,14 @@ def finish_root(target: Target, root: StoreRoot, records: Iterable[ImageRecord])
         rows.append({"path": path, **record.row()})
         if "objects" in record.miso["digests"]:
             tables.append((record.image_id, read_objects(target, path)))
-    target.write(INSTANCES, to_parquet(instances_table(tables)))
-    target.write(INDEX, to_parquet(index_table(rows)))
-    fields = {**asdict(root), "state": "complete", "root_digest": root_digest(rows), "images": len(rows)}
+    written = {INSTANCES: to_parquet(instances_table(tables)), INDEX: to_parquet(index_table(rows))}
+    for path, data in written.items():
+        target.write(path, data)
+    files = {path: checksum(data) for path, data in written.items()}
+    for path in (RECIPE, *map(content_path, root.imports)):
+        if target.size(path) is not None:
+            files[path] = checksum(target.read(path))
+    fields = {**asdict(root), "state": "complete", "root_digest": root_digest(rows), "images": len(rows), "files": files}
     complete = StoreRoot(**fields)
     _write_root(target, complete)
     return complete
@@ -209,7 +226,19 @@ def sweep(target: Target, *, keep_work: bool = True) -> None:
 
 
 def _write_root(target: Target, root: StoreRoot) -> None:
-    target.write(f"{IMAGES}/zarr.json", metadata.group({"miso": asdict(root)}))
+    target.write(f"{IMAGES}/zarr.json", root_text(asdict(root)))
+
+
+def root_text(miso: Mapping[str, Any], others: Mapping[str, Any] | None = None) -> bytes:
+    """Return the root's ``zarr.json``, whose ``checksum`` is that of the same text without it.
+
+    Args:
+        miso: Its ``miso`` attributes; a ``checksum`` among them is replaced.
+        others: Its other attributes: the packs of a release are collections of OME-Zarr.
+    """
+    plain = {name: value for name, value in miso.items() if name != "checksum"}
+    own = checksum(metadata.group({**(others or {}), "miso": plain}))
+    return metadata.group({**(others or {}), "miso": {**plain, "checksum": own}})
 
 
 def _walk(target: Target, below: str) -> Iterator[str]:

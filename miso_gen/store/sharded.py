@@ -26,6 +26,7 @@ from miso_gen.errors import CorruptStoreError
 from miso_gen.store import metadata
 from miso_gen.store.area import AreaEncoder
 from miso_gen.store.arrays import StoredArray, read_json
+from miso_gen.store.checksums import Recorder, checksum, with_files
 from miso_gen.store.commit import (
     beside,
     commit_folder,
@@ -93,8 +94,8 @@ class ShardedImage:
             part = read_json(self.target, self._part_path(level, shard))
             if part["token"] != self._full_token:
                 return False
-            return all(self.target.size(f"{self.folder}/{file}") == size for file, size in part["files"].items())
-        except (FileNotFoundError, NotADirectoryError, KeyError, AttributeError, CorruptStoreError):
+            return all(self.target.size(f"{self.folder}/{file}") == size for file, (size, _) in part["files"].items())
+        except (FileNotFoundError, NotADirectoryError, KeyError, AttributeError, TypeError, CorruptStoreError):
             return False  # never done, or its record was cut off
 
     def writer(self, shard: Shard) -> ShardWriter:
@@ -130,12 +131,14 @@ class ShardedImage:
         layout, target = self.layout, self.target
         digests = {name: BlockDigests(layout.array(name).dtype, layout.array(name).shape) for name in layout.names}
         histogram, counts = np.zeros(256, np.int64), np.zeros(2, np.int64)
+        files: dict[str, str] = {}
         for level in range(self.levels):
             for shard in layout.shards(level):
                 if not self.is_done(level, shard):
                     raise ValueError(f"pieces of {self.path} must all be done, got none for shard {shard} of level {level}.")
+                part = read_json(target, self._part_path(level, shard))
+                files.update((path, digest) for path, (_, digest) in part["files"].items())
                 if level == 0:
-                    part = read_json(target, self._part_path(0, shard))
                     for name, blocks in part["digests"].items():
                         digests[name].take_json(blocks)
                     histogram += np.array(part["histogram"], np.int64)
@@ -143,12 +146,15 @@ class ShardedImage:
         shares = (int(counts[0]), int(counts[1]))
         miso = image_attributes(layout, attributes, digests, histogram, shares, objects_digest(objects))
         group = metadata.image_group(layout, str(attributes["id"]), miso)
-        write_metadata(target, self.folder, layout, objects, atomic=True)
-        target.write(f"{self.folder}/zarr.json", group)
+        recorder = Recorder(target, self.folder, atomic=True)
+        write_metadata(recorder, layout, objects)
+        miso = with_files(miso, {**files, **recorder.files})
+        text = metadata.image_group(layout, str(attributes["id"]), miso)
+        target.write(f"{self.folder}/zarr.json", text)
         if target.renames:
             commit_folder(target, self.folder, self.path, layout, group, attempt_id())
         target.remove(self.work)
-        return ImageRecord(self.path, miso)
+        return ImageRecord(self.path, miso, checksum(text))
 
     def discard(self) -> None:
         """Remove what earlier attempts left."""
@@ -165,9 +171,9 @@ class ShardedImage:
     def _part_path(self, level: int, shard: Shard) -> str:
         return f"{self.work}/parts/{level}-{shard[0]}-{shard[1]}.json"
 
-    def _write(self, path: str, data: bytes) -> int:
+    def _write(self, path: str, data: bytes) -> tuple[int, str]:
         self.target.write(f"{self.folder}/{path}", data)
-        return len(data)
+        return len(data), checksum(data)
 
     def _write_part(self, level: int, shard: Shard, part: dict[str, Any]) -> None:
         text = json.dumps({"token": self._full_token, **part}, sort_keys=True)

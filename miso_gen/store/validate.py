@@ -15,7 +15,7 @@ from miso_gen.store.arrays import StoredArray
 from miso_gen.store.digests import ROOT_FIELDS, BlockDigests, array_digest, block_digest, root_digest
 from miso_gen.store.imports import is_sound
 from miso_gen.store.layout import BLOCK, CELL, INSTANCE_DTYPES, PIXEL_DTYPES, PYRAMID_END
-from miso_gen.store.named import locate
+from miso_gen.store.opening import open_store
 from miso_gen.store.pyramid import halve_label, halve_mean
 from miso_gen.store.read import Dataset, ImageView
 from miso_gen.store.root import read_root
@@ -82,7 +82,11 @@ def validate_store(location: str | os.PathLike[str], options: Mapping[str, Any] 
     Raises:
         StoreError: There is no store at all, or one of a newer layout.
     """
-    target = open_target(str(locate(location)).rstrip("/"), options)
+    return validate_target(open_store(location, options))
+
+
+def validate_target(target: Target) -> list[Problem]:
+    """Return what is wrong with the store of a target; see :func:`validate_store`."""
     root = read_root(target)
     try:
         dataset = Dataset(target, root)

@@ -8,17 +8,17 @@ from miso_gen.geometry import Box
 from miso_gen.store import metadata
 from miso_gen.store.area import AreaEncoder
 from miso_gen.store.arrays import StoredArray
+from miso_gen.store.checksums import Recorder, checksum, with_files
 from miso_gen.store.commit import (
     beside,
     commit_folder,
     objects_digest,
     padded_chunk,
     replaceable,
-    write_files,
     write_metadata,
 )
 from miso_gen.store.pyramid import downsampled_shard
-from miso_gen.store.record import ImageRecord, image_attributes
+from miso_gen.store.record import ImageRecord, image_attributes, read_record
 from miso_gen.store.target import attempt_id
 
 if TYPE_CHECKING:
@@ -83,24 +83,33 @@ class ImageWriter:
             attempt = attempt_id()
             temporary = beside(self.path, ".tmp-", f"-{attempt}")
             try:
-                self._write(temporary, files, objects)
-                self.target.write(f"{temporary}/zarr.json", group, atomic=False)
+                miso, text = self._write(temporary, files, objects, miso)
+                self.target.write(f"{temporary}/zarr.json", text, atomic=False)
                 commit_folder(self.target, temporary, self.path, self.layout, group, attempt)
             except BaseException:
                 self.target.remove(temporary)
                 raise
         elif replaceable(self.target, self.path, self.layout, group):
-            self._write(self.path, files, objects)
-            self.target.write(f"{self.path}/zarr.json", group)
-        return ImageRecord(self.path, miso)
+            miso, text = self._write(self.path, files, objects, miso)
+            self.target.write(f"{self.path}/zarr.json", text)
+        else:
+            return read_record(self.target, self.path)
+        return ImageRecord(self.path, miso, checksum(text))
 
-    def _write(self, folder: str, files: Mapping[str, bytes], objects: ObjectTable | None) -> None:
-        write_files(self.target, folder, files, atomic=False)
-        write_metadata(self.target, folder, self.layout, objects, atomic=False)
+    def _write(
+        self, folder: str, files: Mapping[str, bytes], objects: ObjectTable | None, miso: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], bytes]:
+        """Write all but the group's ``zarr.json``; return its ``miso`` attributes, checksums included, and its text."""
+        recorder = Recorder(self.target, folder, atomic=False)
+        for path, data in files.items():
+            recorder.write(path, data)
+        write_metadata(recorder, self.layout, objects)
         for level in range(1, len(self.layout.levels)):
             for name in self.layout.names:
                 below = StoredArray(self.target, f"{folder}/{self.layout.path(name, level - 1)}")
                 for shard, box in self.layout.shards(level).items():
                     array = self.layout.array(name, level)
                     data = downsampled_shard(below, array, box, mean=name == "image")
-                    self.target.write(f"{folder}/{self.layout.shard_file(name, level, shard)}", data, atomic=False)
+                    recorder.write(self.layout.shard_file(name, level, shard), data)
+        complete = with_files(miso, recorder.files)
+        return complete, metadata.image_group(self.layout, str(miso["id"]), complete)

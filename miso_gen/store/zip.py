@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from miso_gen.errors import OutputError
-from miso_gen.store.archive import Archive
+from miso_gen.store.archive import ROOT, Archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ class ZipTarget:
 
     Args:
         outer: The archive itself, as a target whose path ``""`` is that file; not touched before something is asked for.
+        root: File that lies where the store begins.
 
     Reading raises:
         FileNotFoundError: There is no archive, or no such file in it.
@@ -46,8 +47,8 @@ class ZipTarget:
 
     renames = False
 
-    def __init__(self, outer: Target) -> None:
-        self.outer, self.url = outer, outer.url
+    def __init__(self, outer: Target, root: str = ROOT) -> None:
+        self.outer, self.root, self.url = outer, root, outer.url
         self._opened: Archive | None = None
         self._inflated = _Kept(_INFLATED)
 
@@ -55,12 +56,12 @@ class ZipTarget:
         return f"ZipTarget({self.outer!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"outer": self.outer, "url": self.url, "_opened": None, "_inflated": _Kept(_INFLATED)}
+        return {"outer": self.outer, "root": self.root, "url": self.url, "_opened": None, "_inflated": _Kept(_INFLATED)}
 
     @property
     def _archive(self) -> Archive:
         if self._opened is None:
-            self._opened = Archive(self.outer)
+            self._opened = Archive(self.outer, self.root)
         return self._opened
 
     def describe(self, path: str) -> str:

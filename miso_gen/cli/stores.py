@@ -1,0 +1,142 @@
+"""Commands about stores, and about what there is: view, info, check, list, doctor."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from miso_gen.cli.group import JSON, main, require_folder, write_file
+from miso_gen.errors import InputError
+
+
+@main.command()
+@click.argument("store")
+@click.argument("image_id", metavar="ID")
+@click.option("--box", metavar="TOP,LEFT,BOTTOM,RIGHT", help="Part of the image in pixels. Default: all of it.")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="The PNG. Default: ID with dashes.")
+@click.option(
+    "--side", type=click.IntRange(16, 8192), default=1024, show_default=True, help="Longest side of the picture in pixels."
+)
+def view(store: str, image_id: str, box: str | None, out: Path | None, side: int) -> None:
+    """Draw an image of STORE with its truth laid over it.
+
+    \b
+    Example:
+      miso-gen view datasets/miso1/1.0.0 gsp/test/0002 --box 1000,1000,1512,1512 -o spot.png
+    """
+    from miso_gen.preview import view as draw
+    from miso_gen.store import open_dataset
+
+    path = out or Path(f"{image_id.replace('/', '-')}.png")
+    require_folder(path)
+    write_file(path, draw(open_dataset(store, incomplete=True)[image_id], _box(box), side=side))
+
+
+def _box(text: str | None) -> tuple[int, int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        top, left, bottom, right = (int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--box must be TOP,LEFT,BOTTOM,RIGHT in whole pixels, got {text!r}.") from None
+    return top, left, bottom, right
+
+
+@main.command()
+@click.argument("store")
+@JSON
+def info(store: str, as_json: bool) -> None:
+    """Say what STORE is: recipe, images, classes, size, digest.
+
+    \b
+    Example:
+      miso-gen info datasets/miso1/1.0.0
+    """
+    from miso_gen.console import print_table, size
+    from miso_gen.describe import describe
+
+    facts = describe(store)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(
+        f"{facts['name']} {facts['version']}: {facts['state']}, {facts['images']} of {facts['planned']} images, "
+        + ("size unknown" if facts["bytes"] is None else size(facts["bytes"]))
+    )
+    for key in ("recipe_digest", "root_digest"):
+        click.echo(f"{key.replace('_', ' '):<14} {facts[key] or '(not complete)'}")
+    click.echo(f"{'canvas':<14} {facts['canvas']}")
+    click.echo(f"{'built with':<14} " + ", ".join(f"{name} {value}" for name, value in facts["generator"].items()))
+    if facts["classes"]:
+        columns = ("scenario", "split", "label", "class", "images")
+        print_table(columns, [[row[column] for column in columns] for row in facts["classes"]])
+
+
+@main.command()
+@click.argument("store")
+@click.option("--no-noise", is_flag=True, help="Don't compare the corners of images, which reads pixels.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
+@JSON
+def check(store: str, no_noise: bool, strict: bool, as_json: bool) -> None:
+    """Look for what makes STORE a bad data set: missing classes, equal images, shared noise, shortcuts.
+
+    \b
+    Example:
+      miso-gen check datasets/miso1/1.0.0 --strict
+    """
+    from miso_gen.check import check as run
+    from miso_gen.console import print_findings
+
+    findings = run(store, noise=not no_noise)
+    if as_json:
+        click.echo(json.dumps(findings.to_dict(), indent=2))
+    else:
+        print_findings(findings)
+    if strict and findings.warnings:
+        sys.exit(1)
+
+
+@main.command(name="list")
+@click.argument("kind", required=False)
+@JSON
+def list_(kind: str | None, as_json: bool) -> None:
+    """List what there is: recipes, scenarios, backgrounds, silhouettes, ..., or one KIND of them.
+
+    \b
+    Example:
+      miso-gen list scenarios
+    """
+    from miso_gen.catalogue import catalogue
+    from miso_gen.console import print_table
+
+    found = catalogue(kind)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for title, members in found.items():
+        print_table((title, ""), members.items() if members else [("(none)", "")])
+        click.echo()
+
+
+@main.command()
+@JSON
+def doctor(as_json: bool) -> None:
+    """Say what this machine has, what is missing, and how to get it.
+
+    \b
+    Example:
+      miso-gen doctor
+    """
+    from miso_gen.console import print_table
+    from miso_gen.doctor import examine
+
+    findings = examine()
+    if as_json:
+        click.echo(json.dumps([vars(finding) for finding in findings], indent=2))
+    else:
+        print_table(("", "what", "found", "advice"), [(f.state, f.name, f.value, f.advice) for f in findings])
+    if any(finding.state == "problem" for finding in findings):
+        sys.exit(1)

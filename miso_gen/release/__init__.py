@@ -1,0 +1,1 @@
+"""Versions, packs, texts, verification, publishing and export of finished stores."""

@@ -1,0 +1,361 @@
+"""Verify a store or a release: every byte against checksums, what it holds against a manifest, and pixels against the recipe."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from miso_gen.errors import CorruptStoreError, MisoGenError, StoreError
+from miso_gen.recipe import Recipe
+from miso_gen.release.contents import contents_of, manifest_of, released_as
+from miso_gen.release.differences import compare
+from miso_gen.release.making import Silent
+from miso_gen.release.publication import PUBLICATION, manifest_checksum, read_publication
+from miso_gen.release.rebuild import rebuild
+from miso_gen.store import (
+    MANIFEST,
+    Dataset,
+    Manifest,
+    PackedTarget,
+    Problem,
+    locate,
+    offer_contents,
+    open_target,
+    read_manifest,
+    read_root,
+    validate_target,
+)
+from miso_gen.store.damage import image_damage, store_damage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from miso_gen.release.making import Watcher
+    from miso_gen.store import FileEntry, Target
+
+_ROOT: Final = "images.zarr/zarr.json"
+_BATCH: Final = 1 << 22
+_BESIDE: Final = frozenset(
+    {MANIFEST, PUBLICATION, "publishing.json", "build.lock", "images.zarr"}
+)  #: names that no manifest lists
+_ASPECTS: Final = {"pixels": "pixels", "truth": "truth", "instances": "instances", "label": "label", "pair": "pair"}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        location: What was verified.
+        name: Name of the data set; empty where nothing says it.
+        version: Its version.
+        kind: ``store``, ``release``, or ``store and release`` where both lie in one folder.
+        images: Number of images that were looked at.
+        files: Number of files of the release that were looked at.
+        problems: What is wrong, each with the image or file and the rule.
+        compared_with: The manifest that the images were compared with, in words; None: there was none but its own.
+        rebuilt: Ids of the images that were rendered again.
+        root_digest: Digest over all images, as it should be.
+    """
+
+    location: str
+    name: str
+    version: str
+    kind: str
+    images: int
+    files: int
+    problems: tuple[Problem, ...]
+    compared_with: str | None = None
+    rebuilt: tuple[str, ...] = ()
+    root_digest: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if self.problems:
+            many = f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
+            return f"{self.name or self.location} {self.version}: {many}".replace(" :", ":")
+        proof = f", {len(self.rebuilt)} of them rendered again" if self.rebuilt else ""
+        what = f"{self.name} {self.version}: {self.images} images{proof}, all as they should be"
+        return f"{what}; bit-identical to {self.compared_with}" if self.compared_with else what
+
+
+def verify(
+    location: str | os.PathLike[str],
+    *,
+    against: str | os.PathLike[str] | None = None,
+    pixels: bool | None = None,
+    rebuild: bool = False,
+    sample: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    watcher: Watcher | None = None,
+) -> Verification:
+    """Verify a store or a release.
+
+    Checksums find every changed, missing, swapped or strange file. Pixels are decoded and compared with their digests where
+    ``pixels`` says so. What the images are is compared with a manifest: the given one, that of the release, or that of the
+    release of this name and version which is known here. Rendering again (``rebuild``) finds what was changed with care.
+
+    Args:
+        location: Folder, URL or zip archive of a store; folder or URL of a release; ``name@version``.
+        against: A manifest, release, store or ``name@version`` to compare with.
+        pixels: Decode all pixels; default: of stores yes, of releases no.
+        rebuild: Render images again from the recipe.
+        sample: How many of them, drawn at random; None: all.
+        seed: Decides which.
+        workers: Processes that render; default one a core.
+        options: Passed to the fsspec file system of a URL.
+        watcher: Hears of the progress.
+
+    Raises:
+        StoreError: There is nothing that could be verified.
+    """
+    check = _Check(str(location), open_target(os.fspath(locate(location)).rstrip("/") or "/", options), watcher or Silent())
+    check.look(against, pixels)
+    if rebuild:
+        check.render(sample, seed, workers)
+    return check.result()
+
+
+class _Check:
+    """One verification at work."""
+
+    def __init__(self, location: str, target: Target, watcher: Watcher) -> None:
+        self.location, self.target, self.watcher = location, target, watcher
+        self.problems: list[Problem] = []
+        self.manifest: Manifest | None = None  #: of the release in this place
+        self.holds: Manifest | None = None  #: what the images say of themselves
+        self.compared_with: str | None = None
+        self.rebuilt: list[str] = []
+        self.kinds: list[str] = []
+        self.files = 0
+
+    def look(self, against: str | os.PathLike[str] | None, pixels: bool | None) -> None:
+        """Check files, images and pixels, and compare with another manifest."""
+        try:
+            self.manifest = read_manifest(self.target)
+        except CorruptStoreError as error:
+            self.problems.append(Problem(MANIFEST, "damaged", str(error)))
+        is_store = self.target.exists("images.zarr")
+        has_packs = self.manifest is not None and any(self.target.size(pack) is not None for pack in self.manifest.packs)
+        if not is_store and self.manifest is not None and not has_packs and not self._has_tables():
+            name = f"{self.manifest.name}@{self.manifest.version}"
+            raise StoreError(
+                f"{self.target.describe('')} must hold images to verify, got the texts of {name} alone. "
+                f"Fetch them: miso-gen fetch {name}; or build them: miso-gen build {self.target.describe('recipe.yaml')}"
+            )
+        if not is_store and self.manifest is None:
+            if not self.problems:
+                read_root(self.target)  # says what is there instead
+            known = self._guess()
+            if known is None:
+                return
+            self.manifest = known
+        if is_store:
+            self._look_at_store(pixels is not False)
+        if self.manifest is not None and (not is_store or has_packs or self._has_own_files()):
+            self._look_at_release(self.manifest, packs=not is_store or has_packs, pixels=bool(pixels))
+        self._compare(against)
+
+    def _has_tables(self) -> bool:
+        assert self.manifest is not None
+        return any(self.target.size(path) is not None for path in self.manifest.files if path.endswith(".parquet"))
+
+    def _has_own_files(self) -> bool:
+        return self.target.size("README.md") is not None
+
+    def _guess(self) -> Manifest | None:
+        """Return the manifest that a place with a damaged one should have: that of the name and version it lies under."""
+        parts = self.target.describe("").rstrip("/").split("/")
+        try:
+            return released_as(parts[-2], parts[-1]) if len(parts) > 1 else None
+        except MisoGenError:  # it is the damaged one
+            return None
+
+    def _look_at_store(self, pixels: bool) -> None:
+        self.kinds.append("store")
+        try:
+            total = read_root(self.target).images or 0
+        except MisoGenError:
+            total = 0
+        self.watcher.start("files", total)
+        found = list(store_damage(self.target, lambda _: self.watcher.step("files")))
+        self.problems += found
+        try:
+            dataset = Dataset(self.target, read_root(self.target))
+            self.holds = manifest_of(dataset)
+        except (MisoGenError, OSError) as error:
+            if not found:
+                self.problems.append(Problem(self.location, "readable", str(error)))
+            return
+        if pixels and not found:
+            self._decode(lambda: validate_target(self.target))
+
+    def _look_at_release(self, manifest: Manifest, *, packs: bool, pixels: bool) -> None:
+        self.kinds.append("release")
+        # Beside a store, without packs, the tables are those of its build: their bytes follow the versions that wrote them.
+        built = (*manifest.packs, *(path for path in manifest.files if path.endswith(".parquet")))
+        files = {path: entry for path, entry in manifest.files.items() if packs or path not in built}
+        published = self._published(manifest)
+        self.watcher.start("files of the release", len(files))
+        bad: set[str] = set()
+        owners = {entry.sha256: path for path, entry in manifest.files.items()}
+        for path, entry in sorted(files.items()):
+            problem = self._file_problem(path, {entry, published.get(path, entry)}, owners)
+            self.watcher.step("files of the release")
+            self.files += 1
+            if problem is not None:
+                bad.add(path)
+                self.problems.append(problem)
+        if packs:
+            self.problems += self._strange_files(manifest)
+            self.problems += self._images_in(manifest, bad)
+            if self.holds is None:
+                self.holds = manifest
+        if packs and pixels and not self.problems:
+            self._decode(lambda: validate_target(PackedTarget(self.target, manifest)))
+
+    def _published(self, manifest: Manifest) -> Mapping[str, FileEntry]:
+        """Return what the texts were replaced by when they were published."""
+        try:
+            record = read_publication(self.target)
+        except MisoGenError as error:
+            self.problems.append(Problem(PUBLICATION, "damaged", str(error)))
+            return {}
+        if record is None:
+            return {}
+        if record.manifest != manifest_checksum(manifest):
+            self.problems.append(Problem(PUBLICATION, "misplaced", "belongs to another release"))
+            return {}
+        return record.files
+
+    def _file_problem(self, path: str, allowed: set[FileEntry], owners: Mapping[str, str]) -> Problem | None:
+        try:
+            source = self.target.open(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return Problem(path, "missing", "is not there")
+        except (MisoGenError, OSError) as error:
+            return Problem(path, "damaged", f"can't be read: {error}")
+        try:
+            hashed, place = sha256(), 0
+            while data := source.read(place, _BATCH):
+                hashed.update(data)
+                place += len(data)
+        except (MisoGenError, OSError) as error:
+            return Problem(path, "damaged", f"can't be read: {error}")
+        finally:
+            source.close()
+        got = hashed.hexdigest()
+        if any((place, got) == tuple(entry) for entry in allowed):
+            return None
+        if got in owners:
+            return Problem(path, "misplaced", f"holds the bytes of {owners[got]}")
+        sizes = " or ".join(str(size) for size in sorted({entry.size for entry in allowed}))
+        if place not in {entry.size for entry in allowed}:
+            return Problem(path, "damaged", f"must have {sizes} bytes, got {place}")
+        return Problem(path, "damaged", "has another checksum")
+
+    def _strange_files(self, manifest: Manifest) -> Iterator[Problem]:
+        known = {path.partition("/")[0] for path in manifest.files} | _BESIDE
+        folders = {path.rpartition("/")[0] for path in manifest.files if "/" in path}
+        try:
+            for folder in ("", *sorted(folders)):
+                expected = (
+                    known if not folder else {path.rpartition("/")[2] for path in manifest.files if path.startswith(f"{folder}/")}
+                )
+                for name in self.target.list(folder):
+                    if name not in expected and not name.startswith(".") and not name.endswith(".part"):
+                        yield Problem(f"{folder}/{name}".lstrip("/"), "unexpected", "is no file of this release")
+        except StoreError:
+            return  # web servers list nothing
+
+    def _images_in(self, manifest: Manifest, bad: set[str]) -> Iterator[Problem]:
+        """Yield which images of damaged packs are damaged."""
+        packs = [pack for pack in manifest.packs if pack in bad and self.target.size(pack) is not None]
+        packed = PackedTarget(self.target, manifest, verify=False)
+        for image_id, entry in manifest.images.items():
+            if entry.pack in packs:
+                try:
+                    yield from image_damage(packed, image_id, entry.checksum)
+                except (MisoGenError, OSError, ValueError) as error:
+                    yield Problem(image_id, "damaged", f"can't be read from {entry.pack}: {error}")
+
+    def _decode(self, look: Callable[[], list[Problem]]) -> None:
+        self.watcher.start("pixels", 1)
+        self.problems += look()
+        self.watcher.step("pixels")
+
+    def _compare(self, against: str | os.PathLike[str] | None) -> None:
+        """Compare what the images say of themselves with another manifest."""
+        if against is not None:
+            other: Manifest | None = contents_of(against)
+            name = str(against)
+        elif self.holds is not None and self.holds is not self.manifest and self.manifest is not None:
+            other, name = self.manifest, f"release {self.manifest.version}"
+        elif self.holds is not None:
+            other, name = released_as(self.holds.name, self.holds.version), f"release {self.holds.version}"
+        else:
+            return
+        if other is None or self.holds is None:
+            return
+        difference = compare(other, self.holds)
+        if difference.same_images and other.root_digest == self.holds.root_digest and other.name == self.holds.name:
+            self.compared_with = name
+            return
+        if other.name != self.holds.name:
+            self.problems.append(Problem(self.location, "name", f"is {self.holds.name}, not {other.name}"))
+        self.problems += [Problem(i, "unexpected", f"is no image of {name}") for i in difference.added]
+        self.problems += [Problem(i, "missing", f"is an image of {name}") for i in difference.removed]
+        self.problems += [Problem(old, "moved", f"is {new} here") for old, new in difference.moved]
+        for aspect, ids in difference.changed.items():
+            verb = "are" if aspect in ("pixels", "instances") else "is"
+            self.problems += [Problem(i, "changed", f"{_ASPECTS[aspect]} {verb} not that of {name}") for i in ids]
+
+    def render(self, sample: int | None, seed: int, workers: int | None) -> None:
+        """Render images again."""
+        if self.holds is None:
+            return
+        if "images.zarr" in self.target.list("") or self.manifest is None:
+            target: Target = self.target
+        else:
+            target = PackedTarget(self.target, self.manifest)
+        try:
+            root = read_root(target)
+            if root.imports:
+                offer_contents(target)
+            recipe = Recipe.from_dict(root.recipe)
+            if recipe.digest != self.holds.recipe_digest:
+                self.problems.append(Problem(_ROOT, "recipe", "the recipe has another digest than its root says"))
+            images = self.holds.images
+            self.watcher.start("rendering", len(images) if sample is None else min(sample, len(images)))
+            step = lambda _: self.watcher.step("rendering")  # noqa: E731
+            self.rebuilt, found = rebuild(recipe, images, target, sample, seed, workers, step)
+        except (MisoGenError, OSError) as error:
+            self.problems.append(Problem(self.location, "rebuild", f"can't be rendered again: {error}"))
+            return
+        self.problems += found
+
+    def result(self) -> Verification:
+        """Return what was found."""
+        said = self.holds or self.manifest
+        return Verification(
+            location=self.location,
+            name=said.name if said else "",
+            version=said.version if said else "",
+            kind=" and ".join(self.kinds) or "nothing",
+            images=len(said.images) if said else 0,
+            files=self.files,
+            problems=tuple(dict.fromkeys(self.problems)),
+            compared_with=self.compared_with if not self.problems else None,
+            rebuilt=tuple(self.rebuilt),
+            root_digest=said.root_digest if said else "",
+        )
