@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from miso_gen.errors import MisoGenError
     from miso_gen.preview import preview
     from miso_gen.recipe import ImagePlan, Recipe, load_recipe, plan_images, recipe_json_schema
+    from miso_gen.release.diff import diff
+    from miso_gen.release.verify import verify
     from miso_gen.render import render
     from miso_gen.store import Dataset, open_dataset, validate_store
 
@@ -34,6 +36,7 @@ _HOMES = {
     "MisoGenError": "errors",
     "Recipe": "recipe",
     "build": "build",
+    "diff": "release.diff",
     "load_recipe": "recipe",
     "open_dataset": "store",
     "plan_images": "recipe",
@@ -41,6 +44,7 @@ _HOMES = {
     "recipe_json_schema": "recipe",
     "render": "render",
     "validate_store": "store",
+    "verify": "release.verify",
 }
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "build",
+    "diff",
     "load_recipe",
     "open_dataset",
     "plan_images",
@@ -58,6 +63,7 @@ __all__ = [
     "recipe_json_schema",
     "render",
     "validate_store",
+    "verify",
 ]
 
 

@@ -83,7 +83,7 @@ def _recipes() -> dict[str, str]:
 
 
 def _exports() -> dict[str, str]:
-    from miso_gen.release.exporting import EXPORTS
+    from miso_gen.release.exports import EXPORTS
 
     return _plugins(EXPORTS)
 

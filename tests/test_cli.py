@@ -23,8 +23,26 @@ from miso_gen.console import duration, size
 from miso_gen.describe import describe
 from miso_gen.recipe import load_recipe, plan_images, recipe_files, recipe_json_schema
 from miso_gen.store import open_dataset
+from miso_gen.store.root import root_text
 
-COMMANDS = ("build", "check", "doctor", "info", "list", "new", "plan", "preview", "schema", "view")
+COMMANDS = (
+    "build",
+    "check",
+    "diff",
+    "doctor",
+    "export",
+    "fetch",
+    "info",
+    "list",
+    "new",
+    "plan",
+    "preview",
+    "publish",
+    "release",
+    "schema",
+    "verify",
+    "view",
+)
 PARTS = {"scenarios": ["evp", "gsp"], "splits": ["test"]}
 
 
@@ -55,7 +73,7 @@ def building_store(store, tmp_path):
     path = folder / "images.zarr/zarr.json"
     document = json.loads(path.read_text())
     document["attributes"]["miso"] |= {"state": "building", "root_digest": None, "images": None}
-    path.write_text(json.dumps(document))
+    path.write_bytes(root_text(document["attributes"]["miso"]))
     return folder
 
 
@@ -340,6 +358,8 @@ KINDS = [
     "rules",
     "tissues",
     "binarizers",
+    "exports",
+    "releases",
 ]
 
 

@@ -51,8 +51,8 @@ def test_sources_agree(tmp_path: Path) -> None:
 def test_problems_name_file_line_and_key_path(tmp_path: Path) -> None:
     path = write(tmp_path, TEXT.replace("40", "forty").replace("0.1]", "3]").replace("name: test", "nmae: test"))
     assert message(path).splitlines() == [
-        f"{path}:2: nmae must be one of the keys schema, name, version, title, license, description, seed, canvas, codec, splits, "
-        "defaults, scenarios, got 'nmae'. Its value is 'test'. Did you mean 'name'?",
+        f"{path}:2: nmae must be one of the keys schema, name, version, title, license, description, authors, date, url, keywords, "
+        "seed, canvas, codec, splits, defaults, scenarios, got 'nmae'. Its value is 'test'. Did you mean 'name'?",
         f"{path}:1: name must be given, got nothing.",
         f"{path}:6: defaults.fuzz.each[1] must be at most 1.0, got 3.",
         f"{path}:11: scenarios[1].radius_px must be a whole number, got 'forty'.",
@@ -96,7 +96,8 @@ def test_wrong_source() -> None:
         ("schema: 1\nseed: 3\nseed: 4\n", ":3: seed must be given once, got it twice. Line 2 gives it already: delete one of them."),
         ("canvas: {shape: 1,\n  shape: 2}\n",
          ":2: canvas.shape must be given once, got it twice. Line 1 gives it already: delete one of them."),
-        ("name: 2022-13-45\n", ": the recipe must be valid YAML, got a value that can't be read: month must be in 1..12."),
+        ("name: !!timestamp 2022-13-45\nx: !!int a\n",
+         ": the recipe must be valid YAML, got a value that can't be read: invalid literal for int() with base 10: 'a'."),
     ],
 )  # fmt: skip
 def test_files_that_hold_no_recipe(tmp_path: Path, text: str, expected: str) -> None:
@@ -125,8 +126,22 @@ def test_aliases_and_merge_keys() -> None:
     assert [entry.get("flag") for entry in scenarios] == [False, True, None]
 
 
-def test_a_date_is_no_text() -> None:
-    assert "title must be text, got datetime.date(2022, 1, 1)" in message(TEXT + "title: 2022-01-01\n")
+def test_a_day_is_a_text_as_it_was_written() -> None:
+    recipe = load_recipe(TEXT + "title: 2022-01-01\ndate: 2026-11-21\n")
+    assert (recipe.title, recipe.date) == ("2022-01-01", "2026-11-21")
+    assert "date must be a day, YYYY-MM-DD, such as 2026-11-21, got '2026-02-30'." in message(TEXT + "date: 2026-02-30\n")
+
+
+def test_half_characters_are_refused() -> None:
+    assert "title must be text of whole characters" in message(TEXT + 'title: "a\\ud800"\n')
+
+
+def test_authors() -> None:
+    recipe = load_recipe(TEXT + "authors: [{name: 'Doe, Jane', orcid: 0000-0002-1825-0097}, {name: A group}]\n")
+    assert [author.name for author in recipe.authors] == ["Doe, Jane", "A group"]
+    assert recipe.digest == load_recipe(TEXT).digest
+    assert "authors[0].nam must be one of the keys name, orcid, affiliation" in message(TEXT + "authors: [{nam: x}]\n")
+    assert "authors[0].orcid" in message(TEXT + "authors: [{name: x, orcid: '12'}]\n")
 
 
 @pytest.mark.parametrize(
@@ -165,8 +180,8 @@ def test_overrides(overrides: Any, path: tuple[str | int, ...], value: Any) -> N
         ("canvas..shape=3", "--set must name a key path such as canvas.shape or scenarios[0].fuzz, got 'canvas..shape'."),
         ("seed=[1", "--set seed=[1:1:3: the recipe must be valid YAML, got an error: expected ',' or ']', but got '<stream end>'."),
         ("seed=", "--set seed: seed must be a whole number, got null."),
-        ("sed=3", "--set sed: sed must be one of the keys schema, name, version, title, license, description, seed, canvas, codec, "
-                  "splits, defaults, scenarios, got 'sed'. Its value is 3. Did you mean 'seed'?"),
+        ("sed=3", "--set sed: sed must be one of the keys schema, name, version, title, license, description, authors, date, url, "
+                  "keywords, seed, canvas, codec, splits, defaults, scenarios, got 'sed'. Its value is 3. Did you mean 'seed'?"),
         ("canvas.shap=3", "--set canvas.shap: canvas.shap must be one of the keys shape, channels, dtype, got 'shap'. Its value is 3. "
                           "Did you mean 'shape'?"),
         ("scenarios.flta.fuzz=0", "--set scenarios.flta.fuzz: the key after scenarios must be one of flat, some-dots, got 'flta'. "

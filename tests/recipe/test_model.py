@@ -16,7 +16,7 @@ from miso_gen.recipe.problems import shown
 
 pytestmark = pytest.mark.usefixtures("fakes")
 GOOD = {"schema": 1, "name": "test", "canvas": {"shape": [128, 128]}, "splits": ["test"], "scenarios": ["flat"]}
-KEYS = "schema, name, version, title, license, description, seed, canvas, codec, splits, defaults, scenarios"
+KEYS = "schema, name, version, title, license, description, authors, date, url, keywords, seed, canvas, codec, splits, defaults, scenarios"
 FLAT = "type, name, labels, morphologies, background, fuzz, hot, mode, flag"
 
 
