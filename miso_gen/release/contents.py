@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from miso_gen.errors import MisoGenError
 from miso_gen.store import (
     MANIFEST,
     ImageEntry,
     Manifest,
     PackedTarget,
+    Problem,
     known_releases,
     open_dataset,
     open_target,
@@ -18,7 +20,7 @@ from miso_gen.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from miso_gen.store import Dataset
 
@@ -106,6 +108,34 @@ def entry_of(dataset: Dataset, row: Mapping[Any, Any], pack: str | None = None) 
     objects = dataset[image_id].attributes["digests"].get("objects")
     known = {name: _given(row.get(name)) for name in ImageEntry._fields if name not in ("objects_digest", "pack")}
     return ImageEntry(**known, objects_digest=objects, pack=pack)
+
+
+def disagreements(manifest: Manifest, dataset: Dataset) -> Iterator[Problem]:
+    """Yield where a manifest says other things than packs and index; their checksums may be right all the same.
+
+    Args:
+        manifest: The manifest of a release.
+        dataset: What its packs and its index hold.
+    """
+    root = dataset.root
+    said: dict[str, Any] = {"title": dataset.recipe.get("title", ""), "license": dataset.recipe.get("license", "")}
+    said |= {name: getattr(root, name) for name in ("name", "version", "recipe_digest", "root_digest")}
+    for name, value in said.items():
+        if getattr(manifest, name) != value:
+            yield Problem(MANIFEST, "contradiction", f"{name} is {getattr(manifest, name)!r}, and {value!r} in the packs")
+    rows = {str(row["image_id"]): row for row in dataset.table.to_dict("records")}
+    for image_id in sorted(rows.keys() ^ manifest.images.keys()):
+        yield Problem(image_id, "contradiction", "is not in both, manifest and index")
+    for image_id in sorted(rows.keys() & manifest.images.keys()):
+        entry = manifest.images[image_id]
+        try:
+            found = entry_of(dataset, rows[image_id], entry.pack)
+        except (MisoGenError, OSError) as error:
+            yield Problem(image_id, "damaged", f"can't be read from {entry.pack}: {error}")
+            continue
+        for name, own, other in zip(ImageEntry._fields, entry, found, strict=True):
+            if own != other:
+                yield Problem(image_id, "contradiction", f"{name} is {own!r} in the manifest, and {other!r} beside it")
 
 
 def _given(value: Any) -> Any:

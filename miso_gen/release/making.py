@@ -191,7 +191,9 @@ class _Releaser:
 
     def release(self, out: Path | None, asked: str | None, previous: str | os.PathLike[str] | None) -> ReleaseResult:
         before, place = self._previous(previous, out)
-        packs = plan_packs(self.dataset.target, read_records(self.dataset.target, self.dataset.ids), self.pack_bytes)
+        table = self.dataset.table
+        checksums = dict(zip(table["image_id"], table.get("checksum", [None] * len(table)), strict=True))
+        packs = plan_packs(self.dataset.target, read_records(self.dataset.target, checksums), self.pack_bytes)
         images = self._entries(packs)
         plain = Manifest(
             name=self.dataset.name,
@@ -265,8 +267,8 @@ class _Releaser:
 
     def _write_data(self, folder: Path, packs: list[Pack], version: str) -> None:
         source, root = self.dataset.target, self.dataset.root
-        recipe = Recipe.from_dict({**root.recipe, "version": version}).to_dict()
-        self._write(folder, RECIPE, recipe_text(recipe))
+        recipe, text = self._recipe(version)
+        self._write(folder, RECIPE, text)
         for path in (INDEX, INSTANCES, *map(content_path, root.imports)):
             self._write(folder, path, self._sound(path))
         self._write(folder, LOCK, lock(self.recipe, root))
@@ -287,6 +289,15 @@ class _Releaser:
             with self._opened(folder, pack.name) as file:
                 write_pack(file, pack, source, facts)
             self.watcher.step("packs")
+
+    def _recipe(self, version: str) -> tuple[dict[str, Any], bytes]:
+        """Return the recipe of a version, and its text: that of the store where the version is the same."""
+        import yaml
+
+        files, target = self.dataset.root.files, self.dataset.target
+        text = self._sound(RECIPE) if RECIPE in files else target.read(RECIPE)
+        recipe = Recipe.from_dict({**yaml.safe_load(text), "version": version}).to_dict()
+        return recipe, text if version == self.dataset.version else recipe_text(recipe)
 
     def _sound(self, path: str) -> bytes:
         from miso_gen.store import checksum

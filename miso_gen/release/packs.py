@@ -99,13 +99,17 @@ def write_pack(file: IO[bytes], pack: Pack, target: Target, root: Mapping[str, A
             _add(archive, path, data)
 
 
-def read_records(target: Target, ids: Iterable[str]) -> Iterator[ImageRecord]:
+def read_records(target: Target, checksums: Mapping[str, str | None]) -> Iterator[ImageRecord]:
     """Yield the records of images.
+
+    Args:
+        target: The store.
+        checksums: Those of their ``zarr.json`` by the index, by id.
 
     Raises:
         CorruptStoreError: An image is missing or damaged, or has no checksums.
     """
-    for image_id in ids:
+    for image_id, own in checksums.items():
         try:
             record = read_record(target, image_path(image_id))
         except FileNotFoundError:
@@ -114,6 +118,8 @@ def read_records(target: Target, ids: Iterable[str]) -> Iterator[ImageRecord]:
             raise CorruptStoreError(
                 f"{image_id} must have checksums of its files, got none. An older miso-gen built it: run miso-gen build again."
             )
+        if record.checksum != own:
+            raise _damaged(target, f"{record.path}/zarr.json", "another checksum than the index says")
         yield record
 
 

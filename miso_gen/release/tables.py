@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from miso_gen.store import Dataset, ImageView
 
 SIDE: Final = 128  #: of the pictures, in pixels
+_ROWS: Final = 512
 _HIDDEN: Final = ("histogram",)
 _WORDS: Final = {"string": "string", "int64": "int64", "double": "float64", "bool": "bool"}
 
@@ -58,15 +59,17 @@ def thumbnail(image: ImageView, side: int = SIDE) -> bytes:
     """Return a small picture of an image, as PNG; grey where the image is."""
     from PIL import Image
 
-    from miso_gen.render.pictures import shrink
+    from miso_gen.render.pictures import block_means
 
     channels, height, width = image.shape
-
-    def read(box: Box) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        pixels = image.image.read(box)
-        return pixels, np.zeros(pixels.shape[1:], np.uint8)
-
-    picture = shrink(read, Box(0, 0, height, width), side).picture
+    factor = max(1, -(-max(height, width) // side))
+    top_value = 1.0 if image.image.dtype.kind == "f" else float(np.iinfo(image.image.dtype).max)
+    picture = np.zeros((-(-height // factor), -(-width // factor), channels), np.uint8)
+    step = max(1, _ROWS // factor)  # rows of the picture that are read together
+    for row in range(0, len(picture), step):
+        pixels = image.image.read(Box(row * factor, 0, min(height, (row + step) * factor), width))
+        means = [block_means(channel, factor) for channel in pixels]
+        picture[row : row + step] = np.stack(means, axis=-1).clip(0, top_value) * (255 / top_value) + 0.5
     buffer = io.BytesIO()
     Image.fromarray(picture if channels == 3 else np.ascontiguousarray(picture[..., 0])).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

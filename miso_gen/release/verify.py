@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from miso_gen.errors import CorruptStoreError, MisoGenError, StoreError
+from miso_gen.errors import MisoGenError, StoreError
 from miso_gen.recipe import Recipe
 from miso_gen.release.contents import contents_of, manifest_of, released_as
+from miso_gen.release.damage import release_damage, release_files
 from miso_gen.release.differences import compare
 from miso_gen.release.making import Silent
-from miso_gen.release.publication import PUBLICATION, manifest_checksum, read_publication
+from miso_gen.release.publication import PUBLICATION
 from miso_gen.release.rebuild import rebuild
 from miso_gen.store import (
     MANIFEST,
@@ -27,13 +27,14 @@ from miso_gen.store import (
     read_root,
     validate_target,
 )
-from miso_gen.store.damage import image_damage, store_damage
+from miso_gen.store.damage import BROKEN, contradictions, store_damage
+from miso_gen.store.index import INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from miso_gen.release.making import Watcher
-    from miso_gen.store import FileEntry, Target
+    from miso_gen.store import Target
 
 _ROOT: Final = "images.zarr/zarr.json"
 _BATCH: Final = 1 << 22
@@ -138,14 +139,16 @@ class _Check:
         self.rebuilt: list[str] = []
         self.kinds: list[str] = []
         self.files = 0
+        self.is_store = False
 
     def look(self, against: str | os.PathLike[str] | None, pixels: bool | None) -> None:
         """Check files, images and pixels, and compare with another manifest."""
         try:
             self.manifest = read_manifest(self.target)
-        except CorruptStoreError as error:
+        except (StoreError, OSError) as error:
             self.problems.append(Problem(MANIFEST, "damaged", str(error)))
-        is_store = self.target.exists("images.zarr")
+        # Web servers know no folders, and a damaged store may have no root.
+        is_store = self.is_store = self.target.size(_ROOT) is not None or self.target.exists("images.zarr")
         has_packs = self.manifest is not None and any(self.target.size(pack) is not None for pack in self.manifest.packs)
         if not is_store and self.manifest is not None and not has_packs and not self._has_tables():
             name = f"{self.manifest.name}@{self.manifest.version}"
@@ -153,6 +156,8 @@ class _Check:
                 f"{self.target.describe('')} must hold images to verify, got the texts of {name} alone. "
                 f"Fetch them: miso-gen fetch {name}; or build them: miso-gen build {self.target.describe('recipe.yaml')}"
             )
+        if self.manifest is None and not self.problems and self._has_packs():
+            self.problems.append(Problem(MANIFEST, "missing", "is not there"))
         if not is_store and self.manifest is None:
             if not self.problems:
                 read_root(self.target)  # says what is there instead
@@ -165,6 +170,12 @@ class _Check:
         if self.manifest is not None and (not is_store or has_packs or self._has_own_files()):
             self._look_at_release(self.manifest, packs=not is_store or has_packs, pixels=bool(pixels))
         self._compare(against)
+
+    def _has_packs(self) -> bool:
+        try:
+            return any(name.endswith(".ozx") for name in self.target.list(""))
+        except StoreError:  # web servers list nothing
+            return False
 
     def _has_tables(self) -> bool:
         assert self.manifest is not None
@@ -185,109 +196,39 @@ class _Check:
         self.kinds.append("store")
         try:
             total = read_root(self.target).images or 0
-        except MisoGenError:
+        except BROKEN:
             total = 0
         self.watcher.start("files", total)
         found = list(store_damage(self.target, lambda _: self.watcher.step("files")))
         self.problems += found
+        if any(problem.where in (_ROOT, INDEX) and problem.rule in ("damaged", "missing") for problem in found):
+            return  # what damaged tables hold is not worth reading
         try:
             dataset = Dataset(self.target, read_root(self.target))
             self.holds = manifest_of(dataset)
-        except (MisoGenError, OSError) as error:
+        except BROKEN as error:
             if not found:
                 self.problems.append(Problem(self.location, "readable", str(error)))
             return
+        if not found:
+            found = list(contradictions(dataset))
+            self.problems += found
         if pixels and not found:
             self._decode(lambda: validate_target(self.target))
 
     def _look_at_release(self, manifest: Manifest, *, packs: bool, pixels: bool) -> None:
         self.kinds.append("release")
-        # Beside a store, without packs, the tables are those of its build: their bytes follow the versions that wrote them.
-        built = (*manifest.packs, *(path for path in manifest.files if path.endswith(".parquet")))
-        files = {path: entry for path, entry in manifest.files.items() if packs or path not in built}
-        published = self._published(manifest)
-        self.watcher.start("files of the release", len(files))
-        bad: set[str] = set()
-        owners = {entry.sha256: path for path, entry in manifest.files.items()}
-        for path, entry in sorted(files.items()):
-            problem = self._file_problem(path, {entry, published.get(path, entry)}, owners)
-            self.watcher.step("files of the release")
-            self.files += 1
-            if problem is not None:
-                bad.add(path)
-                self.problems.append(problem)
-        if packs:
-            self.problems += self._strange_files(manifest)
-            self.problems += self._images_in(manifest, bad)
-            if self.holds is None:
-                self.holds = manifest
-        if packs and pixels and not self.problems:
+        self.watcher.start("files of the release", len(release_files(manifest, packs=packs)))
+        found = list(release_damage(self.target, manifest, packs=packs, seen=self._seen))
+        self.problems += found
+        if packs and self.holds is None:
+            self.holds = manifest
+        if packs and pixels and not found:
             self._decode(lambda: validate_target(PackedTarget(self.target, manifest)))
 
-    def _published(self, manifest: Manifest) -> Mapping[str, FileEntry]:
-        """Return what the texts were replaced by when they were published."""
-        try:
-            record = read_publication(self.target)
-        except MisoGenError as error:
-            self.problems.append(Problem(PUBLICATION, "damaged", str(error)))
-            return {}
-        if record is None:
-            return {}
-        if record.manifest != manifest_checksum(manifest):
-            self.problems.append(Problem(PUBLICATION, "misplaced", "belongs to another release"))
-            return {}
-        return record.files
-
-    def _file_problem(self, path: str, allowed: set[FileEntry], owners: Mapping[str, str]) -> Problem | None:
-        try:
-            source = self.target.open(path)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return Problem(path, "missing", "is not there")
-        except (MisoGenError, OSError) as error:
-            return Problem(path, "damaged", f"can't be read: {error}")
-        try:
-            hashed, place = sha256(), 0
-            while data := source.read(place, _BATCH):
-                hashed.update(data)
-                place += len(data)
-        except (MisoGenError, OSError) as error:
-            return Problem(path, "damaged", f"can't be read: {error}")
-        finally:
-            source.close()
-        got = hashed.hexdigest()
-        if any((place, got) == tuple(entry) for entry in allowed):
-            return None
-        if got in owners:
-            return Problem(path, "misplaced", f"holds the bytes of {owners[got]}")
-        sizes = " or ".join(str(size) for size in sorted({entry.size for entry in allowed}))
-        if place not in {entry.size for entry in allowed}:
-            return Problem(path, "damaged", f"must have {sizes} bytes, got {place}")
-        return Problem(path, "damaged", "has another checksum")
-
-    def _strange_files(self, manifest: Manifest) -> Iterator[Problem]:
-        known = {path.partition("/")[0] for path in manifest.files} | _BESIDE
-        folders = {path.rpartition("/")[0] for path in manifest.files if "/" in path}
-        try:
-            for folder in ("", *sorted(folders)):
-                expected = (
-                    known if not folder else {path.rpartition("/")[2] for path in manifest.files if path.startswith(f"{folder}/")}
-                )
-                for name in self.target.list(folder):
-                    if name not in expected and not name.startswith(".") and not name.endswith(".part"):
-                        yield Problem(f"{folder}/{name}".lstrip("/"), "unexpected", "is no file of this release")
-        except StoreError:
-            return  # web servers list nothing
-
-    def _images_in(self, manifest: Manifest, bad: set[str]) -> Iterator[Problem]:
-        """Yield which images of damaged packs are damaged."""
-        packs = [pack for pack in manifest.packs if pack in bad and self.target.size(pack) is not None]
-        packed = PackedTarget(self.target, manifest, verify=False)
-        for image_id, entry in manifest.images.items():
-            if entry.pack in packs:
-                try:
-                    yield from image_damage(packed, image_id, entry.checksum)
-                except (MisoGenError, OSError, ValueError) as error:
-                    yield Problem(image_id, "damaged", f"can't be read from {entry.pack}: {error}")
+    def _seen(self, _: str) -> None:
+        self.files += 1
+        self.watcher.step("files of the release")
 
     def _decode(self, look: Callable[[], list[Problem]]) -> None:
         self.watcher.start("pixels", 1)
@@ -324,7 +265,7 @@ class _Check:
         """Render images again."""
         if self.holds is None:
             return
-        if "images.zarr" in self.target.list("") or self.manifest is None:
+        if self.is_store or self.manifest is None:
             target: Target = self.target
         else:
             target = PackedTarget(self.target, self.manifest)

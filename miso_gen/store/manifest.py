@@ -145,7 +145,7 @@ class Manifest:
         try:
             document = json.loads(data)
             form = document["format"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _edited(name, f"no such text ({error})") from None
         if isinstance(form, int) and form > FORMAT:
             raise StoreError(f"format of {name} must be at most {FORMAT}, got {form}. Upgrade: pip install --upgrade miso-gen")
@@ -155,12 +155,13 @@ class Manifest:
             files = {path: FileEntry(*entry) for path, entry in document["files"].items()}
             images = {row[0]: ImageEntry(*row) for row in document["images"]}
             manifest = cls(**{key: document[key] for key in _HEAD}, files=files, images=images)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            same = manifest.to_bytes() == data
+            digest = root_digest(entry._asdict() for entry in images.values())
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise _edited(name, f"a text without {error}") from None
-        if manifest.to_bytes() != data:
+        if not same:
             raise _edited(name, "another")
-        rows = [entry._asdict() for entry in images.values()]
-        if root_digest(rows) != manifest.root_digest:
+        if digest != manifest.root_digest:
             raise _edited(name, "images of another root digest")
         return manifest
 

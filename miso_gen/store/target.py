@@ -129,7 +129,7 @@ def write_errors(name: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SpaceError(
-                f"{name} must fit on its disk, got {error.strerror!r}. Free some space and build again: what is complete is kept."
+                f"{name} must fit on its disk, got {error.strerror!r}. Free some space and try again: what is complete is kept."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
             raise OutputError(

@@ -68,7 +68,7 @@ def moto():
         "client_kwargs": {"region_name": "eu-west-1"},
         "config_kwargs": {"retries": {"total_max_attempts": 1}},
     }
-    s3fs.S3FileSystem(**options).mkdir("bucket")
+    s3fs.S3FileSystem(**options).mkdir("published")
     yield wire, options
     server.stop()
 
@@ -94,7 +94,7 @@ def place(request, tmp_path):
 
     name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)
     if request.param == "s3":
-        return f"s3://bucket/{name}/", request.getfixturevalue("s3")[1]
+        return f"s3://published/{name}/", request.getfixturevalue("s3")[1]
     if request.param == "file":
         return f"file://{tmp_path}/there", {}
     fsspec.filesystem("memory").store.clear()
@@ -191,7 +191,7 @@ def test_a_dry_run_touches_nothing(place, release, tmp_path):
 
 def test_a_dry_run_tells_every_request(s3, release):
     wire, options = s3
-    place = ("s3://bucket/dry", options)
+    place = ("s3://published/dry", options)
     result = send(release, place, dry_run=True)
     assert wire.requests == []
     send(release, place)
@@ -201,7 +201,7 @@ def test_a_dry_run_tells_every_request(s3, release):
 
 def test_every_request_carries_its_checksum(s3, release):
     wire, options = s3
-    send(release, ("s3://bucket/sums", options))
+    send(release, ("s3://published/sums", options))
     puts = {path.partition("/toy/1.0.0/")[2]: head for method, path, head, _ in wire.requests if method == "PUT"}
     files = contents(release)
     assert puts.keys() == files.keys()
@@ -218,10 +218,10 @@ def test_large_files_go_in_parts_with_checksums(s3, release, monkeypatch):
     monkeypatch.setattr(storage, "PART", part)
     data = random.Random(1).randbytes(2 * part + 17)
     make_release(release, large_ozx=data)
-    plan = send(release, ("s3://bucket/parts", options), dry_run=True)
-    send(release, ("s3://bucket/parts", options))
-    assert remote(("s3://bucket/parts", options)) == contents(release)
-    name = "/bucket/parts/toy/1.0.0/large.ozx"
+    plan = send(release, ("s3://published/parts", options), dry_run=True)
+    send(release, ("s3://published/parts", options))
+    assert remote(("s3://published/parts", options)) == contents(release)
+    name = "/published/parts/toy/1.0.0/large.ozx"
     puts = [(path, head) for method, path, head, _ in wire.requests if method == "PUT" and path.startswith(name)]
     assert [b64decode(head["x-amz-checksum-sha256"]).hex() for _, head in puts] == [
         hashlib.sha256(data[start : start + part]).hexdigest() for start in range(0, len(data), part)
@@ -230,10 +230,10 @@ def test_large_files_go_in_parts_with_checksums(s3, release, monkeypatch):
     assert [(head["x-amz-checksum-algorithm"], head["x-amz-meta-sha256"]) for head in begun] == [
         ("SHA256", hashlib.sha256(data).hexdigest())
     ]
-    sizes = [call.size for call in plan.calls if call.url.startswith("s3://bucket/parts/toy/1.0.0/large.ozx?partNumber")]
+    sizes = [call.size for call in plan.calls if call.url.startswith("s3://published/parts/toy/1.0.0/large.ozx?partNumber")]
     assert sizes == [part, part, 17]
     wire.clear()
-    assert send(release, ("s3://bucket/parts", options)).already
+    assert send(release, ("s3://published/parts", options)).already
     assert not [method for method, *_ in wire.requests if method in ("PUT", "POST")]
 
 
@@ -257,7 +257,7 @@ def test_answers_that_get_lost(s3, release, seed):
         return None
 
     wire.faults = faults
-    place, waits = (f"s3://bucket/lost-{seed}", options), []
+    place, waits = (f"s3://published/lost-{seed}", options), []
     for _ in range(10):
         try:
             send(release, place, waits)
@@ -276,7 +276,7 @@ def test_answers_that_get_lost(s3, release, seed):
 
 def test_a_stop_is_finished(s3, release):
     wire, options = s3
-    place = ("s3://bucket/stop", options)
+    place = ("s3://published/stop", options)
     wire.faults = lambda method, path: "refuse" if method == "PUT" and path.endswith("train-001.ozx") else None
     waits = []
     with pytest.raises(WorkError, match="6 times"):
@@ -293,8 +293,8 @@ def test_a_stop_is_finished(s3, release):
 def test_two_that_publish_at_once(s3, release, tmp_path):
     """The manifest of another appears between the look and the end."""
     wire, options = s3
-    place = ("s3://bucket/race", options)
-    target = open_target("s3://bucket/race/toy/1.0.0", options)
+    place = ("s3://published/race", options)
+    target = open_target("s3://published/race/toy/1.0.0", options)
 
     def faults(method, path):
         if method == "PUT" and path.endswith("manifest.json"):
@@ -327,7 +327,7 @@ def test_no_bucket_and_no_permission(s3, release):
     app, wire.app = wire.app, denied
     try:
         with pytest.raises(InputError, match=r"your credentials may read, write and list.*AWS_ACCESS_KEY_ID") as caught:
-            send(release, ("s3://bucket/denied", options))
+            send(release, ("s3://published/denied", options))
     finally:
         wire.app = app
     assert TOKEN not in str(caught.getrepr(style="long", chain=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import multiprocessing
 import pickle
 import subprocess
@@ -20,6 +21,7 @@ from pandas.testing import assert_frame_equal
 from miso_gen.errors import CorruptStoreError, IncompleteStoreError, MisoGenError, OutputError, StoreError
 from miso_gen.geometry import Box
 from miso_gen.store import StoreRoot, create_root, finish_root, local, open_dataset, open_target, validate_store
+from miso_gen.store.root import root_text
 from miso_gen.store.url import UrlTarget
 from miso_gen.store.zip import ZipTarget, _Kept
 
@@ -136,7 +138,8 @@ def test_bytes_before_the_archive(stored, folder, tmp_path):
 def test_the_last_entry_of_a_name_counts(stored, folder, tmp_path):
     place = tmp_path / "a.zip"
     place.write_bytes(stored.read_bytes())
-    text = (folder / "images.zarr/zarr.json").read_text().replace('"toy"', '"new"')
+    document = json.loads((folder / "images.zarr/zarr.json").read_bytes())
+    text = root_text({**document["attributes"]["miso"], "name": "new"})
     with zipfile.ZipFile(place, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
         file.writestr("images.zarr/zarr.json", text)
     assert open_dataset(place).name == "new"
