@@ -17,6 +17,19 @@ def _build(factory: pytest.TempPathFactory, name: str) -> Path:
         return releasing.build_store(factory.mktemp(name), name)
 
 
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the libraries of Hugging Face off the network. They read a variable once, and it would stay for all other tests."""
+    pytest.importorskip("datasets")
+    places = ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE", "datasets.config.HF_DATASETS_OFFLINE")
+    for place in places:
+        "huggingface_hub.constants.HF_HUB_OFFLINE",
+        "datasets.config.HF_HUB_OFFLINE",
+        "datasets.config.HF_DATASETS_OFFLINE",
+    ):
+        monkeypatch.setattr(place, True)
+
+
 @pytest.fixture(scope="session")
 def colour_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _build(tmp_path_factory, "colour")

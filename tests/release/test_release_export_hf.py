@@ -18,11 +18,9 @@ SAME = {"gsp": ("off", "on"), "md": ("off", "on")}
 
 
 @pytest.fixture
-def datasets(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def datasets(tmp_path, monkeypatch, offline):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     package = pytest.importorskip("datasets")
-    monkeypatch.setattr(package.config, "HF_DATASETS_OFFLINE", True)
     monkeypatch.setattr(package.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     package.disable_progress_bars()
     return package

@@ -58,8 +58,7 @@ def test_mlcroissant_validates_and_streams_every_record_set(release):
     assert {file["name"] for file in document["distribution"]} >= {"train-001.ozx", "test-001.ozx", "index.parquet"}
 
 
-def test_the_hugging_face_library_opens_the_folder(release, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_the_hugging_face_library_opens_the_folder(release, tmp_path, offline):
     import datasets
 
     loaded = datasets.load_dataset(str(release), cache_dir=str(tmp_path))
