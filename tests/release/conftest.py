@@ -23,10 +23,6 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("datasets")
     places = ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE", "datasets.config.HF_DATASETS_OFFLINE")
     for place in places:
-        "huggingface_hub.constants.HF_HUB_OFFLINE",
-        "datasets.config.HF_HUB_OFFLINE",
-        "datasets.config.HF_DATASETS_OFFLINE",
-    ):
         monkeypatch.setattr(place, True)
 
 
