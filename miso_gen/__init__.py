@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miso_gen.build import BuildResult, build
     from miso_gen.errors import MisoGenError
+    from miso_gen.metrics import score as score  # needs the extra eval, so that it is no part of __all__
+    from miso_gen.models import create_model as create_model
     from miso_gen.preview import preview
     from miso_gen.recipe import ImagePlan, Recipe, load_recipe, plan_images, recipe_json_schema
     from miso_gen.release.diff import diff
@@ -36,6 +38,7 @@ _HOMES = {
     "MisoGenError": "errors",
     "Recipe": "recipe",
     "build": "build",
+    "create_model": "models",
     "diff": "release.diff",
     "load_recipe": "recipe",
     "open_dataset": "store",
@@ -43,6 +46,7 @@ _HOMES = {
     "preview": "preview",
     "recipe_json_schema": "recipe",
     "render": "render",
+    "score": "metrics",
     "validate_store": "store",
     "verify": "release.verify",
 }

@@ -168,7 +168,7 @@ def build(
         kept = _finished(target, site, plans)
         watcher.start(plans, kept)
         todo = [plan for plan in plans if plan.id not in kept]
-        if not todo and _is_complete(target):
+        if not todo and _is_complete(target, recipe):
             return BuildResult(str(location), read_root(target).root_digest, len(plans), 0, len(kept), (), monotonic() - begin, 0)
         contents = all_needed(recipe.contents())
         root = StoreRoot(recipe.name, recipe.version, recipe.to_dict(), recipe.digest, generator=fingerprint(), imports=contents)
@@ -262,9 +262,11 @@ def _finished(target: Target, site: Site, plans: Sequence[ImagePlan]) -> set[str
     }
 
 
-def _is_complete(target: Target) -> bool:
-    """Whether the root says so and both tables can be read."""
+def _is_complete(target: Target, recipe: Recipe) -> bool:
+    """Whether the root says so, with the texts of this recipe, and both tables can be read."""
     root = read_root(target)
+    if root.recipe != recipe.to_dict() or not root.files:
+        return False
     try:
         return root.complete and len(Dataset(target, root).objects) >= 0
     except StoreError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from miso_gen.errors import InputError, OutputError, UnknownNameError
+from miso_gen.errors import InputError, MissingExtraError, OutputError, UnknownNameError
 from miso_gen.recipe import (
     BACKGROUNDS,
     BINARIZERS,
@@ -27,11 +28,21 @@ if TYPE_CHECKING:
     from miso_gen.registry import Registry
 
 
+#: What ``miso_gen.metrics`` calls the families of scores, by kind.
+SCORES = {
+    "metrics": "metric",
+    "model-metrics": "model metric",
+    "map-binarizers": "map binarizer",
+    "decisions": "decision rule",
+}
+
+
 def catalogue(kind: str | None = None) -> dict[str, dict[str, str]]:
     """Return ``{kind: {name: one line}}`` of everything, or of one kind.
 
     Raises:
         UnknownNameError: There is no such kind.
+        MissingExtraError: The kind needs an extra that is not installed; among all kinds it is left out.
     """
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "recipes": _recipes,
@@ -47,10 +58,20 @@ def catalogue(kind: str | None = None) -> dict[str, dict[str, str]]:
         "binarizers": lambda: _plugins(BINARIZERS),
         "exports": _exports,
         "releases": _releases,
+        "models": _models,
+        **{name: partial(_scores, family) for name, family in SCORES.items()},
     }
     if kind is not None and kind not in kinds:
         raise UnknownNameError("kind", kind, kinds)
-    return {name: members() for name, members in kinds.items() if kind in (None, name)}
+    found = {}
+    for name, members in kinds.items():
+        if kind in (None, name):
+            try:
+                found[name] = members()
+            except MissingExtraError:  # who asks for all gets what there is
+                if kind is not None:
+                    raise
+    return found
 
 
 def copy_recipe(name: str, source: str, folder: Path) -> Path:
@@ -80,6 +101,18 @@ def _plugins(registry: Registry[Any]) -> dict[str, str]:
 
 def _recipes() -> dict[str, str]:
     return {name: load_recipe(path).title for name, path in sorted(recipe_files().items())}
+
+
+def _models() -> dict[str, str]:
+    from miso_gen.models import MODELS
+
+    return _plugins(MODELS)
+
+
+def _scores(family: str) -> dict[str, str]:
+    from miso_gen.metrics.appendix import metric_table
+
+    return {row["name"]: row["what"] for row in metric_table(family)}
 
 
 def _exports() -> dict[str, str]:

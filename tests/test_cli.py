@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from miso_gen import __version__
 from miso_gen.build import build
-from miso_gen.catalogue import catalogue
+from miso_gen.catalogue import SCORES, catalogue
 from miso_gen.cli import main
 from miso_gen.console import duration, size
 from miso_gen.describe import describe
@@ -360,6 +360,11 @@ KINDS = [
     "binarizers",
     "exports",
     "releases",
+    "models",
+    "metrics",
+    "model-metrics",
+    "map-binarizers",
+    "decisions",
 ]
 
 
@@ -380,7 +385,19 @@ def test_list_of_one_kind(kind):
     text = done(cli("list", kind)).stdout
     found = json.loads(done(cli("list", kind, "--json")).stdout)
     assert found == {kind: catalogue()[kind]}
+    if kind in SCORES:  # what a paper's appendix needs, cut into lines
+        assert text.split()[:2] == ["name", "what"]
+        assert all(f"\n{name} " in text for name in found[kind])
+        return
     assert [line.split()[0] for line in text.splitlines() if line.strip()] == [kind, *found[kind]]
+
+
+def test_the_scores_as_an_appendix_has_them():
+    csv = done(cli("list", "metrics", "--format", "csv")).stdout
+    assert csv.startswith("family,name,what,better,range,chance,takes,truth,histogram,empty,source\nmetric,")
+    assert "| `dice` |" in done(cli("list", "metrics", "--format", "markdown")).stdout
+    assert "\\begin{longtable}" in done(cli("list", "decisions", "--format", "latex")).stdout
+    assert "--format must go with one of metrics" in cli("list", "models", "--format", "csv").output
 
 
 def test_lists_are_complete():

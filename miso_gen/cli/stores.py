@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from miso_gen.cli.group import JSON, main, require_folder, write_file
-from miso_gen.errors import InputError
+from miso_gen.errors import InputError, listing
 
 
 @main.command()
@@ -101,17 +101,30 @@ def check(store: str, no_noise: bool, strict: bool, as_json: bool) -> None:
 
 @main.command(name="list")
 @click.argument("kind", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown", "latex", "csv"]),
+    default="table",
+    show_default=True,
+    help="For a paper's appendix: metrics, model-metrics, map-binarizers, decisions.",
+)
 @JSON
-def list_(kind: str | None, as_json: bool) -> None:
-    """List what there is: recipes, scenarios, backgrounds, silhouettes, ..., or one KIND of them.
+def list_(kind: str | None, form: str, as_json: bool) -> None:
+    """List what there is: recipes, scenarios, backgrounds, models, metrics, ..., or one KIND of them.
 
     \b
     Example:
-      miso-gen list scenarios
+      miso-gen list metrics --format latex
     """
-    from miso_gen.catalogue import catalogue
+    from miso_gen.catalogue import SCORES, catalogue
     from miso_gen.console import print_table
 
+    if kind in SCORES and not as_json:
+        _list_scores(SCORES[kind], form)
+        return
+    if form != "table":
+        raise InputError(f"--format must go with one of {listing(SCORES)}, got {kind or 'no kind'}. Leave it out.")
     found = catalogue(kind)
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -119,6 +132,19 @@ def list_(kind: str | None, as_json: bool) -> None:
     for title, members in found.items():
         print_table((title, ""), members.items() if members else [("(none)", "")])
         click.echo()
+
+
+def _list_scores(family: str, form: str) -> None:
+    """Print what the scores of a family declare."""
+    from miso_gen.console import print_table
+    from miso_gen.metrics.appendix import COLUMNS, as_csv, as_latex, as_markdown, metric_table
+
+    rows = metric_table(family)
+    if form == "table":
+        told = [key for key in COLUMNS if key != "family" and any(row[key] != "-" for row in rows)]
+        print_table([COLUMNS[key].lower() for key in told], [[row[key] for key in told] for row in rows])
+    else:
+        click.echo({"markdown": as_markdown, "latex": as_latex, "csv": as_csv}[form](rows), nl=False)
 
 
 @main.command()

@@ -231,6 +231,18 @@ def test_a_build_in_the_place_of_a_release(stores, here):
     assert run_command("verify", "toy@1.0.0", "-q").output.rstrip().endswith("bit-identical to release 1.0.0")
 
 
+def test_other_texts_in_the_same_store(here):
+    """A build with other words renders nothing, and the release after it is a patch."""
+    store = build_toy(here / "store")
+    make_release(store, date=DAY)
+    before = open_dataset(store)
+    result = build(load_recipe({**TOY, "title": "Other words"}), store, workers=1)
+    assert (result.built, result.kept, result.root_digest) == (0, 8, before.root_digest)
+    assert load_recipe(store / "recipe.yaml").title == "Other words"
+    assert verify(store, against="toy@1.0.0").ok
+    assert make_release(store, date=DAY).decision.version == "1.0.1"
+
+
 def test_the_difference_and_its_picture(stores, here):
     found = diff(stores["toy"], stores["other"])
     assert sorted(found.changed) == ["pixels"]
