@@ -1,0 +1,1 @@
+"""What stands where pixels are removed, one file each."""

@@ -1,0 +1,1 @@
+"""Ways to make a map black and white, one file each."""

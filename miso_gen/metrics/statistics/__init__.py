@@ -1,0 +1,1 @@
+"""What can be said of many scores: means with intervals, comparisons, rankings. Needs no torch."""
