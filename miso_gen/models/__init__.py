@@ -5,10 +5,9 @@ Networks are one file each in ``networks``.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from miso_gen.errors import MissingExtraError
+from miso_gen.lazy import lazy_names
 
 if TYPE_CHECKING:
     from miso_gen.models.create import blank_images, count_parameters, create_model, feature_sizes, network_of
@@ -22,8 +21,6 @@ _HOMES = {
     "sizes": ("Sizes",),
     "weights": ("Pretrained", "WeightsFile"),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
-_EXTRA = ("torch",)  #: packages of the extra "eval" that every network needs
 
 __all__ = [
     "MODELS",
@@ -43,20 +40,4 @@ __all__ = [
     "offer_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in _EXTRA:
-            raise
-        raise MissingExtraError(package, "eval", f"{__name__}.{name}") from None
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, extra="eval", packages=("torch",))

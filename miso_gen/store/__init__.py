@@ -5,8 +5,9 @@ Names are imported on first use, so that a command that needs one of them does n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from miso_gen.lazy import lazy_names
 
 if TYPE_CHECKING:
     from miso_gen.store.arrays import StoredArray
@@ -70,7 +71,6 @@ _HOMES = {
     "validate": ("Problem", "validate_image", "validate_store", "validate_target"),
     "write": ("ImageWriter",),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LAYOUT",
@@ -124,14 +124,4 @@ __all__ = [
     "write_recipe",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
