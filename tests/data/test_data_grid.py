@@ -89,12 +89,12 @@ def test_the_door() -> None:
     import miso_gen.data as door
 
     assert dir(door) == sorted(door.__all__, key=lambda name: (name[0].islower(), name))
-    assert set(door._HOME) == set(door.__all__)
+    assert {name for names in door._HOMES.values() for name in names} == set(door.__all__)
     assert not set(door._HOMES) & set(door.__all__)  # a module would hide a name of its own
     without = {"grid", "order", "patches", "sampling", "splitting", "stitching"}
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'lightning'])); import miso_gen.data as door; "
-        f"[getattr(door, name) for name, home in door._HOME.items() if home in {without!r}]"
+        f"[getattr(door, name) for home, names in door._HOMES.items() if home in {without!r} for name in names]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="has no attribute 'patchtable'"):
@@ -104,9 +104,9 @@ def test_the_door() -> None:
 def test_without_torch_the_door_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     import miso_gen.data as door
 
-    for package, name in (("torch", "Dihedral"), ("lightning", "MisoDataModule")):
+    for package, module, name in (("torch", "transforms", "Dihedral"), ("lightning", "module", "MisoDataModule")):
         monkeypatch.delitem(vars(door), name, raising=False)
-        monkeypatch.delitem(sys.modules, f"miso_gen.data.{door._HOME[name]}", raising=False)
+        monkeypatch.delitem(sys.modules, f"miso_gen.data.{module}", raising=False)
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(
             MissingExtraError, match=rf"miso_gen.data.{name} needs the package '{package}', which is not installed"

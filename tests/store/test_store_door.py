@@ -10,7 +10,7 @@ import miso_gen.store
 
 def test_all_is_sorted_and_complete():
     names = miso_gen.store.__all__
-    assert set(names) == set(miso_gen.store._HOME)
+    assert set(names) == {name for names in miso_gen.store._HOMES.values() for name in names}
     assert all(getattr(miso_gen.store, name) is not None for name in names)
     assert dir(miso_gen.store) == sorted(names)
 
