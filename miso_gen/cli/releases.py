@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from miso_gen.cli.group import JSON, main, require_folder, write_file
-from miso_gen.errors import listing
+from miso_gen.errors import InputError, listing
 
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="Errors and results only.")
 
@@ -19,7 +19,7 @@ _QUIET = click.option("-q", "--quiet", is_flag=True, help="Errors and results on
 @click.option("-o", "--out", metavar="DIR", help="Folder of the release. Default: datasets/NAME/VERSION.")
 @click.option("--version", metavar="X.Y.Z", help="The version it must get. Default: decided from what changed.")
 @click.option("--date", metavar="YYYY-MM-DD", help="Day of the release. Default: the recipe's; no clock is read.")
-@click.option("--previous", metavar="RELEASE", help="The release before. Default: the greatest version known here.")
+@click.option("--previous", metavar="RELEASE", help="The release before, or none. Default: the greatest version known here.")
 @click.option(
     "--pack-size", type=click.IntRange(1), default=4000, show_default=True, help="Megabytes up to which images share a pack."
 )
@@ -148,7 +148,11 @@ def diff(old: str, new: str, out: Path | None, examples: int, as_json: bool) -> 
 
     if out is not None:
         require_folder(out)
+        if out.suffix.lower() != ".png":
+            raise InputError(f"-o must be the name of a picture, .png, got {out}. Nothing was written.")
     found = run(old, new)
+    if found.old.name != found.new.name and not as_json:
+        click.echo(f"these are different data sets: {found.old.name} and {found.new.name}")
     picture = None if out is None else draw_difference(found, old, new, examples=examples)
     if as_json:
         facts = {"added": found.added, "removed": found.removed, "moved": found.moved, "changed": dict(found.changed)}
@@ -170,7 +174,9 @@ def diff(old: str, new: str, out: Path | None, examples: int, as_json: bool) -> 
 
 @main.command()
 @click.argument("folder", metavar="RELEASE")
-@click.option("--to", required=True, metavar="PLACE", help="zenodo, hf:org/name, or s3://bucket/prefix (gs://, az://, a folder).")
+@click.option(
+    "--to", required=True, metavar="PLACE", help="zenodo, hf:org/name, or s3://bucket/prefix (gs://, az://, file:///folder)."
+)
 @click.option("--dry-run", is_flag=True, help="Show every call, make none.")
 @click.option("--sandbox", is_flag=True, help="Rehearse on sandbox.zenodo.org.")
 @click.option("--base-url", metavar="URL", help="Another InvenioRDM server, or another Hub.")

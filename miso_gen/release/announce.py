@@ -53,7 +53,10 @@ def publish_release(
     lacking = [pack for pack in manifest.packs if not (folder / pack).is_file()]
     if lacking:
         name = f"{manifest.name}@{manifest.version}"
-        raise StoreError(f"{folder} must have all packs of {name}, got no {lacking[0]}. Fetch it: miso-gen fetch {name}")
+        raise StoreError(
+            f"{folder} must have all packs of {name}, got no {lacking[0]}. Build its recipe.yaml elsewhere, and make the release "
+            "there once more: miso-gen release STORE --previous none -o DIR"
+        )
     facts = _facts(folder, manifest)
 
     def texts(publications: tuple[Publication, ...]) -> Mapping[str, bytes]:

@@ -189,7 +189,8 @@ def _shortcuts(facts: ReleaseFacts) -> Iterator[str]:
 def _load(facts: ReleaseFacts) -> Iterator[str]:
     release = f"{facts.name}@{facts.version}"
     yield "With [miso-gen](https://github.com/miso-gen/miso-gen):"
-    yield fence(f"miso-gen fetch {release}", "bash")
+    get = f"miso-gen fetch {release}" if facts.publications else "miso-gen build recipe.yaml    # not published yet: render it"
+    yield fence(get, "bash")
     yield fence(
         "from miso_gen import open_dataset\n\n"
         f'dataset = open_dataset("{release}")\n'

@@ -61,6 +61,25 @@ def released_as(name: str, version: str | None = None) -> Manifest | None:
     return None if folder is None else read_manifest(open_target(str(folder)))
 
 
+def released_like(manifest: Manifest, apart_from: str) -> Manifest | None:
+    """Return the release that is known here and has the same images; else the one of the same version; None for none.
+
+    Args:
+        manifest: What the images say of themselves.
+        apart_from: A folder that does not count: nothing vouches for itself.
+    """
+    same_version = None
+    for (name, version), folder in reversed(known_releases().items()):
+        if name != manifest.name or str(folder.absolute()) == apart_from:
+            continue
+        released = read_manifest(open_target(str(folder)))
+        if released is not None and released.root_digest == manifest.root_digest:
+            return released
+        if version == manifest.version:
+            same_version = released
+    return same_version
+
+
 def newest_release(name: str, apart_from: Path | None = None) -> tuple[Manifest, Path] | None:
     """Return the release of a name with the greatest version, and its folder; None where there is none.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from miso_gen.errors import MisoGenError, StoreError
+from miso_gen.errors import CorruptStoreError, MisoGenError, StoreError
 from miso_gen.release.contents import disagreements
 from miso_gen.release.publication import PUBLICATION, manifest_checksum, read_publication
 from miso_gen.store import MANIFEST, Dataset, PackedTarget, Problem, read_root
@@ -115,15 +115,22 @@ def _strange_files(target: Target, manifest: Manifest) -> Iterator[Problem]:
 
 
 def _images_in(target: Target, manifest: Manifest, bad: set[str]) -> Iterator[Problem]:
-    """Yield which images of damaged packs are damaged."""
-    packs = [pack for pack in manifest.packs if pack in bad and target.size(pack) is not None]
+    """Yield which images of damaged packs are damaged; of a pack that can't be opened at all nothing more is said."""
     packed = PackedTarget(target, manifest, verify=False)
+    readable = {pack for pack in manifest.packs if pack in bad and _opens(packed, pack)}
     for image_id, entry in manifest.images.items():
-        if entry.pack in packs:
+        if entry.pack in readable:
             try:
                 yield from image_damage(packed, image_id, entry.checksum)
             except BROKEN as error:
                 yield Problem(image_id, "damaged", f"can't be read from {entry.pack}: {error}")
+
+
+def _opens(packed: PackedTarget, pack: str) -> bool:
+    try:
+        return packed.pack(pack).exists("zarr.json")
+    except BROKEN:
+        return False
 
 
 def _contradictions(target: Target, manifest: Manifest) -> Iterator[Problem]:
@@ -135,6 +142,11 @@ def _contradictions(target: Target, manifest: Manifest) -> Iterator[Problem]:
     packed = PackedTarget(target, manifest)
     try:
         dataset = Dataset(packed, read_root(packed))
+    except StoreError as error:
+        if not isinstance(error, CorruptStoreError):
+            raise  # the place can't be read in pieces, which says nothing of what it holds
+        yield Problem(MANIFEST, "contradiction", f"the packs can't be read as it says: {error}")
+        return
     except BROKEN as error:
         yield Problem(MANIFEST, "contradiction", f"the packs can't be read as it says: {error}")
         return

@@ -59,7 +59,8 @@ def draw_difference(
     sides = (_opened(old), _opened(new))
     step = max(1, len(ids) // examples)
     rows = [_row(difference, sides[0][image_id], sides[1][image_id], side) for image_id in ids[::step][:examples]]
-    heading = f"{difference.old.name} {difference.old.version} and {difference.new.version}  ·  {len(ids)} images differ"
+    both = " and ".join(f"{side.name} {side.version}" for side in (difference.old, difference.new))
+    heading = f"{both}  ·  {len(ids)} images differ"
     return png(contact_sheet(heading, rows, side))
 
 

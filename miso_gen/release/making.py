@@ -103,13 +103,14 @@ def make_release(
         out: Folder of the release; default ``datasets/<name>/<version>``.
         version: The version it must get; default: decided from what changed.
         date: Its day, ``YYYY-MM-DD``; default: the recipe's.
-        previous: The release before: a folder, a manifest or ``name@version``; default: the greatest version that is known here.
+        previous: The release before: a folder, a manifest or ``name@version``; ``none``: there is none; default: the greatest
+            version that is known here.
         pack_bytes: Size up to which images share a pack.
         options: Passed to the fsspec file system of a URL.
         watcher: Hears of the progress.
 
     Raises:
-        InputError: There is no date, or the version is not what the changes ask for.
+        InputError: There is no date, nothing changed, or the version is not what the changes ask for.
         OutputError: The version was released before, or the folder can't be used.
         StoreError: There is no complete, sound store, or the release before is none.
         SpaceError: The disk is full.
@@ -173,7 +174,7 @@ def _date(recipe: Recipe, given: str | None) -> str:
     except ValueError:
         pass
     raise InputError(
-        f"day of the release must be YYYY-MM-DD, got {text or 'none'!r}. Give it with --date, or as date: in the recipe; "
+        f"day of the release must be YYYY-MM-DD, got {text or 'nothing'}. Give it with --date, or as date: in the recipe; "
         "no clock is read, so that the same release has the same bytes."
     )
 
@@ -208,6 +209,12 @@ class _Releaser:
         )
         difference = None if before is None else compare(before, plain)
         decision = decide_version(difference, self.recipe.version, asked)
+        if difference is not None and difference.same_images and asked is None and self._same_texts(place):
+            raise InputError(
+                f"data set must have changed since its release {difference.old.version}, got the same images and texts. "
+                f"To release it all the same, ask for a version: --version {decision.version}; to make {difference.old.version} "
+                "once more elsewhere: --previous none -o DIR."
+            )
         folder = out if out is not None else Path("datasets") / self.dataset.name / decision.version
         self._require_place(folder, decision.version)
         self._write_data(folder, packs, decision.version)
@@ -222,6 +229,8 @@ class _Releaser:
 
     def _previous(self, given: str | os.PathLike[str] | None, out: Path | None) -> tuple[Manifest | None, Path | None]:
         """Return the manifest of the release before, and its folder where that is known."""
+        if given == "none":
+            return None, None
         if given is None:
             return newest_release(self.dataset.name, out) or (None, None)
         manifest = contents_of(given)
@@ -230,6 +239,15 @@ class _Releaser:
         path = Path(given)
         folder = path.parent if path.is_file() else path
         return manifest, folder if folder.is_dir() else None
+
+    def _same_texts(self, place: Path | None) -> bool:
+        """Whether the release before has the same recipe, whatever its version and day."""
+        import yaml
+
+        if place is None or not (place / RECIPE).is_file():
+            return False
+        apart = {"version": "", "date": ""}
+        return bool({**yaml.safe_load((place / RECIPE).read_bytes()), **apart} == {**self.recipe.to_dict(), **apart})
 
     def _entries(self, packs: list[Pack]) -> dict[str, Any]:
         packed = {record.image_id: pack.name for pack in packs for record in pack.records}

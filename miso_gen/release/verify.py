@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from miso_gen.errors import MisoGenError, StoreError
 from miso_gen.recipe import Recipe
-from miso_gen.release.contents import contents_of, manifest_of, released_as
+from miso_gen.release.contents import contents_of, manifest_of, released_as, released_like
 from miso_gen.release.damage import release_damage, release_files
 from miso_gen.release.differences import compare
 from miso_gen.release.making import Silent
@@ -29,6 +29,8 @@ from miso_gen.store import (
 )
 from miso_gen.store.damage import BROKEN, contradictions, store_damage
 from miso_gen.store.index import INDEX
+from miso_gen.store.named import ways_to_images
+from miso_gen.store.opening import require_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,8 +122,14 @@ def verify(
     Raises:
         StoreError: There is nothing that could be verified.
     """
-    check = _Check(str(location), open_target(os.fspath(locate(location)).rstrip("/") or "/", options), watcher or Silent())
+    found = locate(location)
+    check = _Check(str(location), open_target(os.fspath(found).rstrip("/") or "/", options), watcher or Silent())
     check.look(against, pixels)
+    if found != location and check.holds is not None:
+        try:
+            require_named(found, check.holds.name, check.holds.version)
+        except StoreError as error:
+            check.problems.append(Problem(str(location), "misplaced", str(error)))
     if rebuild:
         check.render(sample, seed, workers)
     return check.result()
@@ -151,10 +159,10 @@ class _Check:
         is_store = self.is_store = self.target.size(_ROOT) is not None or self.target.exists("images.zarr")
         has_packs = self.manifest is not None and any(self.target.size(pack) is not None for pack in self.manifest.packs)
         if not is_store and self.manifest is not None and not has_packs and not self._has_tables():
-            name = f"{self.manifest.name}@{self.manifest.version}"
             raise StoreError(
-                f"{self.target.describe('')} must hold images to verify, got the texts of {name} alone. "
-                f"Fetch them: miso-gen fetch {name}; or build them: miso-gen build {self.target.describe('recipe.yaml')}"
+                f"{self.target.describe('')} must hold images to verify, got the texts of {self.manifest.name}@"
+                f"{self.manifest.version} alone. "
+                f"{ways_to_images(self.target.describe(''), self.manifest.name, self.manifest.version)}"
             )
         if self.manifest is None and not self.problems and self._has_packs():
             self.problems.append(Problem(MANIFEST, "missing", "is not there"))
@@ -243,7 +251,8 @@ class _Check:
         elif self.holds is not None and self.holds is not self.manifest and self.manifest is not None:
             other, name = self.manifest, f"release {self.manifest.version}"
         elif self.holds is not None:
-            other, name = released_as(self.holds.name, self.holds.version), f"release {self.holds.version}"
+            other = released_like(self.holds, self.target.describe(""))
+            name = "" if other is None else f"release {other.version}"
         else:
             return
         if other is None or self.holds is None:

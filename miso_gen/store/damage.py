@@ -53,7 +53,8 @@ def store_damage(target: Target, seen: Callable[[str], None] | None = None) -> I
         if seen is not None:
             seen(image_id)
     yield from (Problem(image_id, "unexpected", "is not in the index") for image_id in sorted(there - set(ids)))
-    yield from _strange_names(target, ids, None if root is None else root.imports)
+    if root is None or root.complete:  # between the images of an unfinished build there is more
+        yield from _strange_names(target, ids, None if root is None else root.imports)
 
 
 def contradictions(dataset: Dataset) -> Iterator[Problem]:

@@ -81,6 +81,13 @@ def precedence(version: str) -> tuple[object, ...]:
     return (*map(int, numbers), before is None, tuple(parts))
 
 
+def ways_to_images(folder: str | os.PathLike[str], name: str, version: str) -> str:
+    """Return what to do where a release has no images here: build them, or fetch them where somebody published them."""
+    built = f"Build them: miso-gen build {os.fspath(folder).rstrip('/')}/recipe.yaml"
+    published = (Path(folder) / "publication.json").is_file()
+    return f"{built}; or fetch them: miso-gen fetch {name}@{version}" if published else built
+
+
 def known_releases() -> dict[tuple[str, str], Path]:
     """Return the folder of every release whose manifest is here, images or not, sorted by name and version."""
     return _named(MANIFEST)
@@ -106,12 +113,11 @@ def _unknown(text: str) -> StoreError:
     stores = [f"{name}@{version}" for name, version in known_stores()]
     names = list(dict.fromkeys(store.partition("@")[0] for store in stores))
     near = suggestion(text, stores if "@" in text else names)
-    released = {f"{name}@{version}": path for (name, version), path in known_releases().items()}
-    if text in released:
-        return StoreError(
-            f"{text} must have images somewhere, got its {MANIFEST} in {released[text]} alone. "
-            f"Fetch them: miso-gen fetch {text}; or build them: miso-gen build {released[text]}/recipe.yaml"
-        )
+    for (name, version), path in reversed(known_releases().items()):
+        if text in (name, f"{name}@{version}"):
+            return StoreError(
+                f"{text} must have images somewhere, got its {MANIFEST} in {path} alone. {ways_to_images(path, name, version)}"
+            )
     looked = ", ".join(str(place) for place in places())
     return StoreError(
         f"store must be a folder, a URL, a zip archive or one of the data sets {listing(stores)}, got {text!r}, which is none of "

@@ -59,6 +59,10 @@ class PackedTarget:
         self.__dict__.update(state)
         self._start()
 
+    def pack(self, name: str) -> Target:
+        """Return one of the packs."""
+        return self._packs[name]
+
     def describe(self, path: str) -> str:
         """Return the full name of a file: the pack, then the place in it."""
         target, inner = self._place(path)

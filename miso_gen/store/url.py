@@ -60,6 +60,8 @@ class UrlTarget:
             raise MissingExtraError(package, extra, self.url) from error
         except ValueError as error:
             raise OutputError(f"output must be a path or a URL that fsspec knows, got {self.url!r}. {error}.") from error
+        except Exception as error:  # some file systems ask their server at once
+            raise self._unreachable(error) from error
         self._fs, self._root, self._pid = fs, root.rstrip("/"), os.getpid()
         return fs
 

@@ -241,7 +241,7 @@ def test_digests_versions_and_commands_are_there() -> None:
     for part in (facts.recipe_digest, facts.root_digest, "`numpy 2.1.0`", "version `1.2.0` of 2026-11-21", "version `1.1.0`"):
         assert part in text
     for command in (
-        "miso-gen fetch small@1.2.0",
+        "miso-gen build recipe.yaml",
         "miso-gen verify small@1.2.0 --rebuild --sample 20",
         'open_dataset("small@1.2.0")',
     ):

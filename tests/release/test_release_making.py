@@ -118,7 +118,41 @@ def test_the_date_is_given(stores, here):
     assert not (here / "out").exists()
     dated = build_toy(here / "dated", date="2026-05-04")
     assert make_release(dated, "one").manifest.date == "2026-05-04"
-    assert make_release(dated, "two", date=DAY, previous="one").manifest.date == DAY
+    assert make_release(dated, "two", date=DAY, previous="one", version="1.0.1").manifest.date == DAY
+
+
+def test_nothing_is_released_twice(stores, here):
+    make_release(stores["toy"], date=DAY)
+    for day in (DAY, "2026-12-01"):
+        with pytest.raises(InputError, match=r"must have changed since its release 1\.0\.0, got the same images and texts"):
+            make_release(stores["toy"], date=day)
+    assert [path.name for path in (here / "datasets/toy").iterdir()] == ["1.0.0"]
+    again = make_release(stores["toy"], "again", date=DAY, previous="none")
+    assert again.manifest.version == "1.0.0"
+    assert files_of(here / "again") == files_of(here / "datasets/toy/1.0.0")
+    assert make_release(stores["toy"], date=DAY, version="1.0.1").decision.step == "patch"
+
+
+def test_a_name_must_be_that_of_what_it_names(stores, here):
+    make_release(stores["toy"], date=DAY)
+    shutil.copytree(here / "datasets/toy/1.0.0", here / "datasets/toy/9.9.9")
+    with pytest.raises(StoreError, match=r"must hold toy 9\.9\.9, as it is called, got toy 1\.0\.0"):
+        open_dataset("toy@9.9.9")
+    found = verify("toy@9.9.9")
+    assert [(problem.where, problem.rule) for problem in found.problems] == [("toy@9.9.9", "misplaced")]
+    shutil.copytree(stores["toy"], here / "datasets/toy/8.0.0")
+    with pytest.raises(StoreError, match=r"must hold toy 8\.0\.0"):
+        open_dataset("toy@8.0.0")
+
+
+def test_a_store_is_known_by_its_images(stores, here):
+    """The machine may have given a release another version than its store has."""
+    make_release(stores["toy"], date=DAY)
+    assert make_release(stores["other"], date=DAY).decision.version == "2.0.0"
+    assert verify(stores["other"], pixels=False).compared_with == "release 2.0.0"
+    assert verify(stores["toy"], pixels=False).compared_with == "release 1.0.0"
+    assert verify("toy@1.0.0").compared_with is None  # nothing vouches for itself
+    assert verify("toy@1.0.0", against=stores["toy"]).compared_with == str(stores["toy"])
 
 
 def test_versions_follow_one_another(stores, here):
@@ -269,6 +303,7 @@ def test_the_commands(stores, here):
     assert json.loads(run_command("diff", "toy@1.0.0", toy, "--json").output)["same_images"]
     assert "nothing to draw" in run_command("diff", toy, more, "-o", "d.png").output
     run_command("diff", toy, str(stores["other"]), "-o", "d.png", "--examples", "1")
+    assert "must be the name of a picture" in run_command("diff", toy, more, "-o", "d.yaml", exit_code=2).output
     assert (here / "d.png").read_bytes().startswith(b"\x89PNG")
     found = run_command("verify", "toy@1.1.0", "--sample", "3", "--rebuild").output
     assert "16 images, 3 of them rendered again, all as they should be" in found

@@ -344,14 +344,14 @@ def test_by_name(colour_release: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_texts_alone(texts: Path, colour_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    message = r"must hold the images of colour@1\.0\.0, got its manifest\.json alone\. Fetch them: miso-gen fetch colour@1\.0\.0"
+    message = r"must hold the images of colour@1\.0\.0, got its manifest\.json alone\. Build them: miso-gen build "
     for read in (open_dataset, validate_store, describe):
         with pytest.raises(StoreError, match=message):
             read(str(texts))
-    with pytest.raises(StoreError, match=r"got the texts of colour@1\.0\.0 alone\. Fetch them"):
+    with pytest.raises(StoreError, match=r"got the texts of colour@1\.0\.0 alone\. Build them"):
         verify(texts)
     monkeypatch.chdir(texts.parents[2])
-    with pytest.raises(StoreError, match=r"got its manifest\.json in datasets/colour/1\.0\.0 alone\. Fetch them"):
+    with pytest.raises(StoreError, match=r"got its manifest\.json in datasets/colour/1\.0\.0 alone\. Build them"):
         open_dataset("colour@1.0.0")
     assert contents_of(texts) == contents_of("colour@1.0.0") == contents_of(colour_release)
 
