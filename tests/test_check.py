@@ -17,6 +17,7 @@ from miso_gen.recipe import SCENARIOS, load_recipe
 from miso_gen.rng import NoiseField
 from miso_gen.scene.interfaces import PairedScenario
 from miso_gen.store import open_dataset
+from miso_gen.store.root import root_text
 
 EVP, GSP = SCENARIOS.get("evp"), SCENARIOS.get("gsp")
 TWO = {"type": "builtin", "only": ["cactus", "teapot"]}  # they leave corners free
@@ -316,7 +317,7 @@ def test_no_store(tmp_path, store):
     document = json.loads(text)
     document["attributes"]["miso"] |= {"state": "building", "root_digest": None, "images": None}
     try:
-        path.write_text(json.dumps(document))
+        path.write_bytes(root_text(document["attributes"]["miso"]))
         with pytest.raises(IncompleteStoreError, match="must be complete"):
             check(store)
     finally:

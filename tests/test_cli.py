@@ -36,10 +36,12 @@ COMMANDS = (
     "list",
     "new",
     "plan",
+    "predict",
     "preview",
     "publish",
     "release",
     "schema",
+    "train",
     "verify",
     "view",
 )
