@@ -98,7 +98,7 @@ def test_even_counts(size: int, steps: int) -> None:
 
 
 def test_step_counts_of_the_masked_out_area() -> None:
-    """FACTS of PYLON: 0.5 % of 256 x 256 pixels is 327.68."""
+    """PYLON: 0.5 % of 256 x 256 pixels is 327.68."""
     counts = MaskedOutArea().counts(256 * 256)
     assert len(counts) == 200
     assert counts[:3] == [328, 655, 983]
