@@ -1,0 +1,1 @@
+"""Experiments from data to report: each stage finds again what it did."""
