@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miso_gen.build import BuildResult, build
     from miso_gen.errors import MisoGenError
-    from miso_gen.metrics import score as score  # needs the extra eval, so that it is no part of __all__
+    from miso_gen.explain import explain as explain  # needs the extra eval, so that it is no part of __all__
+    from miso_gen.metrics import score as score
     from miso_gen.models import create_model as create_model
     from miso_gen.preview import preview
     from miso_gen.recipe import ImagePlan, Recipe, load_recipe, plan_images, recipe_json_schema
@@ -40,6 +41,7 @@ _HOMES = {
     "build": "build",
     "create_model": "models",
     "diff": "release.diff",
+    "explain": "explain",
     "load_recipe": "recipe",
     "open_dataset": "store",
     "plan_images": "recipe",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from miso_gen.contents import FOLDER, FolderSource, look_in
-from miso_gen.errors import RecipeError, UnknownNameError, listing, suggestion
+from miso_gen.errors import RecipeError, listing, suggestion
 from miso_gen.recipe.model import Recipe
-from miso_gen.recipe.problems import KeyPath, path_text
-from miso_gen.recipe.source import Item, item_of, parse, read_file, read_text
+from miso_gen.recipe.overrides import Overriding
+from miso_gen.recipe.source import Item, item_of, read_file, read_text
 
 RECIPE: Final = "recipe.yaml"  #: of a store
-_OVERRIDE: Final = "--set"
+_OVERRIDING: Final = Overriding(
+    example="seed=7",
+    paths="canvas.shape or scenarios[0].fuzz",
+    typed=frozenset({"scenarios", "defaults"}),
+    named="scenarios",
+)
 
 
 def load_recipe(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
@@ -29,10 +33,7 @@ def load_recipe(source: str | Path | Mapping[str, Any], overrides: Mapping[str, 
     Raises:
         RecipeError: Something is wrong; every problem is listed with file, line and key path.
     """
-    item = _read(source)
-    for path, value in _overrides(overrides):
-        item = _replaced(item, path, value, ())
-    return Recipe.from_item(item)
+    return Recipe.from_item(_OVERRIDING.apply(_read(source), overrides))
 
 
 def recipe_files() -> dict[str, Path]:
@@ -63,80 +64,3 @@ def _read(source: str | Path | Mapping[str, Any]) -> Item:
             f"{suggestion(path.stem, shipped)}"
         )
     return read_file(path)
-
-
-def _overrides(given: Mapping[str, Any] | Sequence[str]) -> list[tuple[KeyPath, Item]]:
-    if isinstance(given, Mapping):
-        return [(path := _key_path(key), item_of(value, path, "overrides")) for key, value in given.items()]
-    pairs = []
-    for text in [given] if isinstance(given, str) else given:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise RecipeError(f"{_OVERRIDE} must be key.path=value, got {text!r}. For example: {_OVERRIDE} seed=7.")
-        path = _key_path(key.strip())
-        item = parse(value, f"{_OVERRIDE} {text}", path)
-        pairs.append((path, _placed(item, f"{_OVERRIDE} {key.strip()}")))
-    return pairs
-
-
-def _placed(item: Item, place: str) -> Item:
-    return item_of(item.plain(), item.path, place)
-
-
-def _key_path(text: str) -> KeyPath:
-    """Return ``scenarios[1].radius_px`` or ``scenarios.1.radius_px`` as a tuple; numbers in dots stay text for now."""
-    keys: list[str | int] = []
-    for part in text.split("."):
-        match = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", part.strip())
-        if match is None:
-            raise RecipeError(f"{_OVERRIDE} must name a key path such as canvas.shape or scenarios[0].fuzz, got {text!r}.")
-        keys += [match[1], *(int(number) for number in re.findall(r"\d+", match[2]))]
-    return tuple(keys)
-
-
-def _replaced(here: Item, path: KeyPath, value: Item, done: KeyPath) -> Item:
-    """Return the item with the value at a path below it replaced or added; mappings on the way are made."""
-    if not path:
-        return item_of(value.plain(), done, value.place)
-    key, rest = path[0], path[1:]
-    if isinstance(here.value, list):
-        index = _index(here, key, value)
-        items = list(here.value)
-        items[index] = _replaced(items[index], rest, value, (*done, index))
-        return Item(items, here.path, here.place)
-    fields = _fields(here, key, done, value)
-    inner = fields.get(str(key), Item({} if rest else None, (*done, str(key)), value.place))
-    return Item({**fields, str(key): _replaced(inner, rest, value, (*done, str(key)))}, here.path, here.place)
-
-
-def _fields(here: Item, key: str | int, done: KeyPath, value: Item) -> dict[str, Item]:
-    if here.value is None:
-        return {}
-    mapping = here.with_type() if done[:1] in {("scenarios",), ("defaults",)} else here
-    if isinstance(mapping.value, dict) and isinstance(key, str):
-        return mapping.value
-    wanted = f"a list, to have [{key}]" if isinstance(key, int) else f"a mapping, to have the key {key!r}"
-    raise RecipeError(f"{value.place}: {path_text(done)} must be {wanted}, got {here.plain()!r}.")
-
-
-def _index(here: Item, key: str | int, value: Item) -> int:
-    """Return the place in a list that a number, or the name of a scenario, means."""
-    count = len(here.value)
-    if isinstance(key, str) and key.isdecimal():
-        key = int(key)
-    if isinstance(key, int):
-        if key < count:
-            return key
-        raise RecipeError(f"{value.place}: the number in {path_text(here.path)} must be less than {count}, got {key}.")
-    names = [_entry_name(item) for item in here.value]
-    if here.path != ("scenarios",) or key not in names:
-        known = names if here.path == ("scenarios",) else [str(index) for index in range(count)]
-        raise RecipeError(f"{value.place}: {UnknownNameError(f'the key after {path_text(here.path)}', key, known)}")
-    return names.index(key)
-
-
-def _entry_name(item: Item) -> str:
-    entry = item.with_type()
-    fields = entry.value if isinstance(entry.value, dict) else {}
-    name = fields.get("name") or fields.get("type")
-    return str(name.plain()) if name else ""

@@ -18,12 +18,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import blake3
-
-from miso_gen.errors import CorruptStoreError, StoreError
+from miso_gen.errors import CorruptStoreError
 from miso_gen.release.facts import Publication
+from miso_gen.store.canonical import block, closed, parsed, spelled
 from miso_gen.store.manifest import FileEntry
 
 if TYPE_CHECKING:
@@ -50,18 +49,16 @@ class PublicationRecord:
 
     def to_bytes(self) -> bytes:
         """Return the text of ``publication.json``."""
-        body = self._lines()
-        checksum = blake3.blake3("\n".join(body).encode()).hexdigest()
-        return ("{\n" + ",\n".join([*body, f'"checksum": {_json(checksum)}']) + "\n}\n").encode()
+        return closed(self._lines())
 
     def _lines(self) -> list[str]:
-        places = [_json(asdict(publication)) for publication in self.publications]
-        files = [f"{_json(path)}: {_json(list(entry))}" for path, entry in sorted(self.files.items())]
+        places = [spelled(asdict(publication)) for publication in self.publications]
+        files = [f"{spelled(path)}: {spelled(list(entry))}" for path, entry in sorted(self.files.items())]
         return [
             f'"format": {FORMAT}',
-            f'"manifest": {_json(self.manifest)}',
-            '"publications": [' + _block(places) + "]",
-            '"files": {' + _block(files) + "}",
+            f'"manifest": {spelled(self.manifest)}',
+            '"publications": [' + block(places) + "]",
+            '"files": {' + block(files) + "}",
         ]
 
     @classmethod
@@ -76,13 +73,7 @@ class PublicationRecord:
             StoreError: It is of a newer format.
             CorruptStoreError: It was cut off or edited.
         """
-        try:
-            document = json.loads(data)
-            form = document["format"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise _edited(name, f"no such text ({type(error).__name__})") from None
-        if isinstance(form, int) and form > FORMAT:
-            raise StoreError(f"format of {name} must be at most {FORMAT}, got {form}. Upgrade: pip install --upgrade miso-gen")
+        document = parsed(data, FORMAT, name, _edited)
         try:
             places = tuple(Publication(**place) for place in document["publications"])
             files = {path: FileEntry(*entry) for path, entry in document["files"].items()}
@@ -116,14 +107,6 @@ def manifest_checksum(manifest: Manifest) -> str:
     """Return the checksum that stands in the last line of ``manifest.json``."""
     checksum: str = json.loads(manifest.to_bytes())["checksum"]
     return checksum
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _block(lines: list[str]) -> str:
-    return "\n  " + ",\n  ".join(lines) + "\n" if lines else ""
 
 
 def _edited(name: str, got: str) -> CorruptStoreError:

@@ -153,6 +153,8 @@ class _Check:
         """Check files, images and pixels, and compare with another manifest."""
         try:
             self.manifest = read_manifest(self.target)
+        except IncompleteStoreError:
+            raise
         except (StoreError, OSError) as error:
             self.problems.append(Problem(MANIFEST, "damaged", str(error)))
         # Web servers know no folders, and a damaged store may have no root.

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -26,7 +25,6 @@ from miso_gen.contents import cache_folder
 from miso_gen.errors import (
     CorruptStoreError,
     InputError,
-    MisoGenError,
     MisoGenWarning,
     MissingExtraError,
     OutputError,
@@ -34,20 +32,31 @@ from miso_gen.errors import (
     StoreError,
     suggestion,
 )
-from miso_gen.store.download import PART, Watcher, download, fetch_text, is_there
+from miso_gen.store.download import Watcher, download, fetch_text, is_there
+from miso_gen.store.known import (
+    NO_TEXTS,
+    PUBLICATION,
+    TEXTS,
+    checked_manifest,
+    committed_manifest,
+    known_manifests,
+    published_at,
+    published_texts,
+    read_small,
+    version_of,
+)
 from miso_gen.store.local import LocalTarget
-from miso_gen.store.manifest import MANIFEST, FileEntry, Manifest
+from miso_gen.store.manifest import MANIFEST, UNFINISHED, FileEntry, Manifest
 from miso_gen.store.named import FOLDER, places, precedence
-from miso_gen.store.sources import ClosedError, HubSource, ReleaseSource, ZenodoSource, open_source
+from miso_gen.store.part import PART
+from miso_gen.store.sources import open_source
+from miso_gen.store.streams import ClosedError, ReleaseSource, UnreachableError
 from miso_gen.store.target import write_errors
-from miso_gen.store.untrusted import check_files, is_entry
+from miso_gen.store.web import HubSource, ZenodoSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-PUBLICATION: Final = "publication.json"  #: beside the manifest: where the release was published
-TEXTS: Final = ("README.md", "CITATION.cff", "croissant.json")  #: may be rendered again at publishing, with the DOI
-UNFINISHED: Final = f"{MANIFEST}{PART}"  #: the manifest of a release that is not there as a whole
 LONGEST_MANIFEST: Final = 1 << 28  #: bytes
 LONGEST_PUBLICATION: Final = 1 << 20  #: bytes
 _GIVEN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)(?:@([0-9A-Za-z.+-]+))?")
@@ -111,7 +120,8 @@ def fetch(
 
     Raises:
         InputError: The name is none, or the source is none.
-        StoreError: No source is known, or none can be read.
+        StoreError: No source is known, or what is there can't be read.
+        UnreachableError: The source could not be reached, not even after a while.
         CorruptStoreError: The source has other bytes than its manifest says, or another manifest than is known.
         OutputError: The folder holds something else, or can't be written.
         SpaceError: The disk has too little room.
@@ -131,24 +141,24 @@ def fetch(
     if version is None:
         assert given is not None
         found = _read_manifest(given, watcher, sleep)[1]
-        if found.name != name or _version_of(found.version) is None:
+        if found.name != name or version_of(found.version) is None:
             raise _another(given, name, "any version", found)
         version = found.version
     folder = Path(cache_folder() / FOLDER / name / version if out is None else out).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"output must be a folder, got the file {folder}. Choose another place with -o.")
-    work = _Fetch(name, version, folder, _committed(name, version, known, folder), watcher, sleep)
+    work = _Fetch(name, version, folder, committed_manifest(name, version, known, folder), watcher, sleep)
     if work.is_whole():
         return work.result()
     if given is not None:
         work.bring(given)
         return work.result()
     refusals = []
-    for place in _publications(name, version, known):
+    for place in published_at(name, version, known):
         try:
             work.bring(_published(place, version, options))
             return work.result()
-        except (StoreError, InputError, MissingExtraError) as error:
+        except (StoreError, InputError, MissingExtraError, UnreachableError) as error:
             if isinstance(error, OutputError):  # of this machine: another source does not help
                 raise
             refusals.append(error)
@@ -156,19 +166,9 @@ def fetch(
         raise refusals[0]
     if refusals:
         reasons = "\n".join(f"- {error}" for error in refusals)
-        raise StoreError(f"{name}@{version} must be in one of its {len(refusals)} places, got none that works:\n{reasons}")
+        kind = UnreachableError if any(isinstance(error, UnreachableError) for error in refusals) else StoreError
+        raise kind(f"{name}@{version} must be in one of its {len(refusals)} places, got none that works:\n{reasons}")
     raise _no_source(name, version, known)
-
-
-def known_manifests(name: str) -> dict[str, list[Path]]:
-    """Return the folders that hold a manifest of a data set, by version; those of a version in the order of :func:`places`."""
-    found: dict[str, list[Path]] = {}
-    for place in places():
-        for path in sorted((place / name).glob(f"*/{MANIFEST}")):
-            version = _version_of(path.parent.name)
-            if version is not None and path.is_file():
-                found.setdefault(version, []).append(path.parent)
-    return found
 
 
 @dataclass
@@ -198,15 +198,15 @@ class _Fetch:
 
     def is_whole(self) -> bool:
         """Whether the folder holds this release already, every byte of it."""
-        data = _read_small(self.folder / MANIFEST)
+        data = read_small(self.folder / MANIFEST)
         if data is None:
             return False
-        manifest = _checked(data, str(self.folder / MANIFEST))
+        manifest = checked_manifest(data, str(self.folder / MANIFEST))
         self._require_ours(data)
         if (manifest.name, manifest.version) != (self.name, self.version):
             raise self._occupied(f"one of {manifest.name} {manifest.version}")
         self.watcher.start(len(manifest.files), manifest.size)
-        texts = _texts(_read_small(self.folder / PUBLICATION))
+        texts = published_texts(read_small(self.folder / PUBLICATION))
         self._keep(manifest, texts)
         self.manifest = manifest
         return len(self.kept) == len(manifest.files)
@@ -225,13 +225,13 @@ class _Fetch:
             record = fetch_text(source, PUBLICATION, LONGEST_PUBLICATION, watcher=self.watcher, sleep=self.sleep)
         except ClosedError:  # what an object store that lists nothing says of files that are not there
             record = None
-        texts = _texts(record)
+        texts = published_texts(record)
         self._require_place(data)
         target = LocalTarget(self.folder)
         if not (self.folder / MANIFEST).exists():
             target.write(UNFINISHED, data)
         self.manifest = manifest
-        own = _texts(_read_small(self.folder / PUBLICATION))
+        own = published_texts(read_small(self.folder / PUBLICATION))
         self.watcher.start(len(manifest.files), manifest.size)
         self._keep(manifest, {path: (*own.get(path, ()), *texts.get(path, ())) for path in TEXTS})
         self._require_space(manifest)
@@ -241,7 +241,7 @@ class _Fetch:
             wanted = (entry, *texts.get(path, ()))
             brought = download(source, path, wanted, self.folder, watcher=self.watcher, sleep=self.sleep)
             (self.downloaded if brought else self.kept).add(path)
-        if record is not None and texts is not _NONE and not (self.folder / PUBLICATION).exists():
+        if record is not None and texts is not NO_TEXTS and not (self.folder / PUBLICATION).exists():
             target.write(PUBLICATION, record)
         target.write(MANIFEST, data)
         target.remove(UNFINISHED)
@@ -267,7 +267,7 @@ class _Fetch:
         if not names:
             return
         # In this order: another fetch that ends now writes the one before it removes the other.
-        unfinished, finished = (_read_small(self.folder / name) for name in (UNFINISHED, MANIFEST))
+        unfinished, finished = (read_small(self.folder / name) for name in (UNFINISHED, MANIFEST))
         there = unfinished if finished is None else finished
         if there == data:
             return
@@ -298,23 +298,11 @@ class _Fetch:
         )
 
 
-_NONE: Mapping[str, tuple[FileEntry, ...]] = {}  # texts of what is no publication.json
-
-
 def _parse(text: str) -> tuple[str, str | None]:
     match = _GIVEN.fullmatch(text)
-    if match and len(text) <= 200 and (match[2] is None or _version_of(match[2]) is not None):
+    if match and len(text) <= 200 and (match[2] is None or version_of(match[2]) is not None):
         return match[1], match[2]
     raise InputError(f"name must be NAME@VERSION, such as miso1@1.0.0, or NAME, got {text[:200]!r}.")
-
-
-def _version_of(text: str) -> str | None:
-    """Return a semantic version, None for any other text."""
-    try:
-        precedence(text)
-    except (TypeError, ValueError):
-        return None
-    return text if text.isascii() and len(text) <= 100 else None
 
 
 def _warn_of_newer(name: str, version: str | None, known: Mapping[str, object]) -> None:
@@ -322,38 +310,6 @@ def _warn_of_newer(name: str, version: str | None, known: Mapping[str, object]) 
     if version is not None and newest is not None and precedence(newest) > precedence(version):
         text = f"{name}@{newest} is known, and newer than {name}@{version}. Fetch it with: miso-gen fetch {name}@{newest}"
         warnings.warn(text, MisoGenWarning, stacklevel=3)
-
-
-def _committed(name: str, version: str, known: Mapping[str, list[Path]], folder: Path) -> tuple[Path, bytes] | None:
-    """Return the first known manifest of a release, and where it is; the folder to fill says nothing about itself."""
-    for place in known.get(version, ()):
-        if place.absolute() == folder or (folder.exists() and place.samefile(folder)):
-            continue
-        path = place / MANIFEST
-        data = path.read_bytes()
-        manifest = _checked(data, str(path))
-        if (manifest.name, manifest.version) == (name, version):
-            return path, data
-    return None
-
-
-def _publications(name: str, version: str, known: Mapping[str, list[Path]]) -> Iterator[Mapping[str, str]]:
-    """Yield where a release was published, as the first ``publication.json`` beside a known manifest says."""
-    for place in known.get(version, ()):
-        data = _read_small(place / PUBLICATION)
-        if data is None:
-            continue
-        document = _json(data)
-        found = document.get("publications")
-        listed = found if isinstance(found, list) else []
-        good = [
-            item for item in listed if isinstance(item, dict) and all(isinstance(item.get(k), str) for k in ("target", "files"))
-        ]
-        if not good and found != []:
-            raise CorruptStoreError(f"{place / PUBLICATION} must list publications of {name}, got none. Restore it.")
-        if good:
-            yield from good
-            return
 
 
 def _published(place: Mapping[str, str], version: str, options: Mapping[str, Any] | None) -> ReleaseSource:
@@ -372,58 +328,7 @@ def _read_manifest(source: ReleaseSource, watcher: Watcher, sleep: Callable[[flo
     name = source.describe(MANIFEST)
     if data is None:
         raise StoreError(f"{name} must exist, got no such file. Check the address: it is that of a release's folder.")
-    return data, _checked(data, name)
-
-
-def _checked(data: bytes, name: str) -> Manifest:
-    """Return a manifest that says what it must, and names nothing that it must not.
-
-    Raises:
-        StoreError: It is of a newer format.
-        CorruptStoreError: It is none, was edited, or is malicious.
-    """
-    try:
-        manifest = Manifest.from_bytes(data, name)
-        unlisted = sorted(set(manifest.packs) - set(manifest.files))
-    except MisoGenError:
-        raise
-    except Exception as error:  # made to be no manifest: nested too deep, of other types, with characters that are none
-        raise CorruptStoreError(f"{name} must be a manifest, got one that can't be read ({type(error).__name__}).") from None
-    if unlisted:
-        raise CorruptStoreError(f"images of {name} must be in files that it lists, got {unlisted[0][:80]!r}. Do not use it.")
-    check_files(manifest.files, name)
-    return manifest
-
-
-def _texts(data: bytes | None) -> Mapping[str, tuple[FileEntry, ...]]:
-    """Return the texts that a ``publication.json`` lists as they were published; ``_NONE`` if it is no such file."""
-    document = _json(data) if data is not None else {}
-    if "publications" not in document:  # a server may answer anything where there is no such file
-        return _NONE
-    files = document.get("files")
-    found = {}
-    for path in TEXTS:
-        entry = files.get(path) if isinstance(files, dict) else None
-        if isinstance(entry, list) and len(entry) == 2 and is_entry(*entry):
-            found[path] = (FileEntry(*entry),)
-    return found
-
-
-def _json(data: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _read_small(path: Path) -> bytes | None:
-    """Return the bytes of a file, None where there is none."""
-    with write_errors(str(path)):
-        try:
-            return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+    return data, checked_manifest(data, name)
 
 
 def _another(source: ReleaseSource, name: str, version: str, found: Manifest) -> StoreError:

@@ -14,21 +14,20 @@ The text is canonical: the same release has the same bytes, and any edit shows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import blake3
-
-from miso_gen.errors import CorruptStoreError, StoreError
+from miso_gen.errors import CorruptStoreError, IncompleteStoreError
+from miso_gen.store.canonical import block, closed, parsed, spelled
 from miso_gen.store.digests import root_digest
 
 if TYPE_CHECKING:
     from miso_gen.store.target import Target
 
 MANIFEST: Final = "manifest.json"
+UNFINISHED: Final = f"{MANIFEST}.part"  #: the manifest of a release that is not fetched as a whole
 FORMAT: Final = 1  #: version of the manifest
 _HEAD: Final = ("name", "version", "title", "license", "date", "previous", "recipe_digest", "root_digest")
 
@@ -117,17 +116,16 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the text of ``manifest.json``."""
-        body = self._lines()
-        return _closed(body, _checksum(body))
+        return closed(self._lines())
 
     def _lines(self) -> list[str]:
         head: dict[str, Any] = {"format": FORMAT, **{name: getattr(self, name) for name in _HEAD}}
-        lines = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
-        files = [f"{_json(path)}: {_json(list(entry))}" for path, entry in sorted(self.files.items())]
-        lines.append('"files": {' + _block(files) + "}")
-        rows = [_json(list(entry)) for _, entry in sorted(self.images.items())]
-        lines.append(f'"columns": {_json(ImageEntry._fields)}')
-        lines.append('"images": [' + _block(rows) + "]")
+        lines = [f"{spelled(key)}: {spelled(value)}" for key, value in head.items()]
+        files = [f"{spelled(path)}: {spelled(list(entry))}" for path, entry in sorted(self.files.items())]
+        lines.append('"files": {' + block(files) + "}")
+        rows = [spelled(list(entry)) for _, entry in sorted(self.images.items())]
+        lines.append(f'"columns": {spelled(ImageEntry._fields)}')
+        lines.append('"images": [' + block(rows) + "]")
         return lines
 
     @classmethod
@@ -142,13 +140,7 @@ class Manifest:
             StoreError: It is of a newer format.
             CorruptStoreError: It was cut off or edited.
         """
-        try:
-            document = json.loads(data)
-            form = document["format"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise _edited(name, f"no such text ({error})") from None
-        if isinstance(form, int) and form > FORMAT:
-            raise StoreError(f"format of {name} must be at most {FORMAT}, got {form}. Upgrade: pip install --upgrade miso-gen")
+        document = parsed(data, FORMAT, name, _edited)
         try:
             if document["columns"] != list(ImageEntry._fields):
                 raise _edited(name, "other columns")
@@ -170,30 +162,25 @@ def read_manifest(target: Target) -> Manifest | None:
     """Return the manifest of a place, None where there is none.
 
     Raises:
+        IncompleteStoreError: A fetch into this place has not finished.
         StoreError: It is of a newer format.
         CorruptStoreError: It was cut off or edited.
     """
     try:
         data = target.read(MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
+        if target.size(UNFINISHED) is not None:
+            raise unfinished(target.describe("")) from None
         return None
     return Manifest.from_bytes(data, target.describe(MANIFEST))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _block(lines: list[str]) -> str:
-    return "\n  " + ",\n  ".join(lines) + "\n" if lines else ""
-
-
-def _checksum(lines: list[str]) -> str:
-    return blake3.blake3("\n".join(lines).encode()).hexdigest()
-
-
-def _closed(lines: list[str], checksum: str) -> bytes:
-    return ("{\n" + ",\n".join([*lines, f'"checksum": {_json(checksum)}']) + "\n}\n").encode()
+def unfinished(place: str) -> IncompleteStoreError:
+    """Return the error of a place that a fetch has not filled yet."""
+    return IncompleteStoreError(
+        f"{place} must hold a whole release, got a download that has not finished. Run the same miso-gen fetch again: it goes on "
+        "where it was; or remove the folder."
+    )
 
 
 def _edited(name: str, got: str) -> CorruptStoreError:

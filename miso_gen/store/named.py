@@ -9,7 +9,7 @@ from typing import Final
 
 from miso_gen.contents import cache_folder
 from miso_gen.errors import StoreError, listing, suggestion
-from miso_gen.store.manifest import MANIFEST
+from miso_gen.store.manifest import MANIFEST, UNFINISHED, unfinished
 from miso_gen.store.root import IMAGES
 
 VARIABLE: Final = "MISO_GEN_DATASETS"  #: folders with data sets, separated as in PATH
@@ -110,6 +110,10 @@ def _is_store(path: Path) -> bool:
 
 
 def _unknown(text: str) -> StoreError:
+    name, _, version = text.partition("@")
+    begun = (path for place in places() for path in sorted((place / name).glob(f"{version or '*'}/{UNFINISHED}")))
+    for path in begun:
+        return unfinished(str(path.parent))
     stores = [f"{name}@{version}" for name, version in known_stores()]
     names = list(dict.fromkeys(store.partition("@")[0] for store in stores))
     near = suggestion(text, stores if "@" in text else names)

@@ -1,117 +1,26 @@
-"""Where the files of a release come from: a web server, a Zenodo record, the Hugging Face Hub, a folder or an object store.
-
-Plain http(s) needs the standard library alone. Secrets (headers, tokens, what stands behind ``?``) are sent to the server
-they are for, never to one it redirects to, and stand in no message.
-"""
+"""Where the files of a release come from: a web server, a Zenodo record, the Hugging Face Hub, a folder or an object store."""
 
 from __future__ import annotations
 
 import os
 import re
-import ssl
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException, InvalidURL
-from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib import request
-from urllib.error import HTTPError
-from urllib.parse import quote, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
 
-from miso_gen.errors import InputError, OutputError, StoreError
+from miso_gen.errors import InputError, OutputError
+from miso_gen.store.streams import ClosedError, ReleaseSource, Stream, TransferError, origin, reason_of, shown
 from miso_gen.store.target import open_target
+from miso_gen.store.web import HUB, HubSource, WebSource, ZenodoSource, endpoint
 from miso_gen.store.zip import is_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from email.message import Message
-    from types import TracebackType
-    from typing import Self
 
     from miso_gen.store.target import Target
 
 ZENODO: Final = "https://zenodo.org"
-HUB: Final = "https://huggingface.co"
-_TIMEOUT_S = 60.0  # without a byte
-_LONGEST_WAIT_S = 300.0  # that a server may ask for
-_GONE = (404, 410)
-_CLOSED = (401, 403, 407)
-_LATER = (408, 425, 429)  # and 5xx
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _RECORD = re.compile(r"(https?://[^?#]+?)/(?:api/)?records?/(\d+|[a-z0-9]{5}-[a-z0-9]{5})(?:/files)?/?(?:\?[^#]*)?(?:#.*)?")
 _REPOSITORY = re.compile(r"(/datasets/[\w.-]+/[\w.-]+)(?:/(?:resolve|tree)/([^/]+))?/?", re.ASCII)
-
-
-class TransferError(Exception):
-    """A transfer stopped, and may go on when it is tried again.
-
-    Attributes:
-        wait: Seconds after which the server wants to be asked again; None: it did not say.
-    """
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
-class ClosedError(StoreError):
-    """A file that the server does not show: it may be there or not."""
-
-
-@dataclass
-class Stream:
-    """Bytes of a file, from ``start`` on; a context manager that lets go of them.
-
-    Attributes:
-        start: Where the first byte lies: where it was asked for, or 0.
-        total: Bytes of the whole file; None where the server does not say.
-        tag: Strong ETag of the file; None for none.
-        note: What else to know if the bytes are wrong: a sentence, or nothing.
-    """
-
-    read_some: Callable[[int], bytes]
-    close: Callable[[], None]
-    start: int = 0
-    total: int | None = None
-    tag: str | None = None
-    note: str = ""
-
-    def read(self, length: int) -> bytes:
-        """Return up to ``length`` > 0 bytes; none at the end.
-
-        Raises:
-            TransferError: The connection was cut.
-        """
-        return self.read_some(length)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-
-class ReleaseSource(Protocol):
-    """The folder of a release, somewhere."""
-
-    def describe(self, path: str) -> str:
-        """Return the full name of a file, for messages: without secrets."""
-        ...
-
-    def open(self, path: str, start: int, tag: str | None) -> Stream:
-        """Open a file.
-
-        Args:
-            path: The file, relative, with ``/``.
-            start: Byte to begin at. Where that can't be had the stream begins at 0.
-            tag: ETag of the bytes before ``start``: of another file the stream begins at 0. None where it is not known.
-
-        Raises:
-            FileNotFoundError: There is no such file.
-            TransferError: It may work when tried again.
-            ClosedError: You may not read it; some servers say so of files that do not exist, too.
-            StoreError: It will not work.
-        """
-        ...
 
 
 def open_source(
@@ -141,7 +50,7 @@ def open_source(
         repository = re.fullmatch(r"[\w.-]+/[\w.-]+", text.removeprefix("hf:"), re.ASCII)
         if not repository:
             raise InputError(f"source must be hf:<org>/<name>, got {text!r}.")
-        return _hub(f"{_endpoint()}/datasets/{repository.group()}", version, options)
+        return _hub(f"{endpoint()}/datasets/{repository.group()}", version, options)
     if not text.startswith(("http://", "https://")) or is_archive(text):
         try:
             return TargetSource(open_target(source, options))
@@ -153,167 +62,9 @@ def open_source(
         return ZenodoSource(f"{match[1]}/api/records/{match[2]}/files" + (f"?{query}" if query else ""), options)
     parts = urlsplit(text)
     page = _REPOSITORY.fullmatch(parts.path)
-    if page and origin(text) in (origin(HUB), origin(_endpoint())):
-        return _hub(f"{_endpoint()}{page[1]}", page[2] or version, options)
+    if page and origin(text) in (origin(HUB), origin(endpoint())):
+        return _hub(f"{endpoint()}{page[1]}", page[2] or version, options)
     return folder
-
-
-def shown(address: str) -> str:
-    """Return an address without what may be secret: user, password, query and fragment."""
-    if "://" not in address:
-        return address
-    try:
-        parts = urlsplit(address)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    except ValueError:
-        return address.partition("://")[0] + "://..."
-
-
-def origin(address: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port: whom a secret is for."""
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-class WebSource:
-    """A folder of files on a web server.
-
-    Args:
-        address: Its URL; what stands behind ``?`` is sent along with every path.
-        options: ``{"headers": {...}}``: sent to this server alone.
-    """
-
-    def __init__(self, address: str, options: Mapping[str, Any] | None = None) -> None:
-        unknown = sorted(set(options or {}) - {"headers"})
-        if unknown:
-            raise InputError(f"options of {shown(address)} must be 'headers', got {', '.join(unknown)}.")
-        try:
-            self._parts = urlsplit(address)
-            self._origin = origin(address)
-        except ValueError as error:
-            raise InputError(f"source must be the URL of a folder, got {shown(address)!r} ({error}).") from None
-        if "@" in self._parts.netloc or not self._parts.hostname:
-            raise InputError(
-                f"source must be a URL of a server, without user and password, got one for {shown(address)!r}. "
-                "Give what it wants to know as headers in options."
-            )
-        self._secrets = dict((options or {}).get("headers") or {})
-        # No file:// and no ftp://, wherever a server may point.
-        self._opener = request.OpenerDirector()
-        for handler in (
-            request.ProxyHandler(),
-            request.UnknownHandler(),
-            request.HTTPHandler(),
-            request.HTTPSHandler(),
-            request.HTTPDefaultErrorHandler(),
-            request.HTTPErrorProcessor(),
-            _Redirects(),
-        ):
-            self._opener.add_handler(handler)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.describe('')!r})"
-
-    def describe(self, path: str) -> str:
-        """See :class:`ReleaseSource`."""
-        return shown(self._address(path)) if path else shown(urlunsplit(self._parts)).rstrip("/")
-
-    def open(self, path: str, start: int, tag: str | None) -> Stream:
-        """See :class:`ReleaseSource`."""
-        stream = self._open(path, start, tag)
-        return stream if stream is not None else self._start_again(path)
-
-    def _start_again(self, path: str) -> Stream:
-        stream = self._open(path, 0, None)
-        if stream is None:
-            raise TransferError("a piece instead of the file")
-        return stream
-
-    def _open(self, path: str, start: int, tag: str | None) -> Stream | None:
-        """Return the stream, None where the answer is a piece that does not follow what is there."""
-        asked = request.Request(self._address(path), headers={"Accept-Encoding": "identity", "User-Agent": "miso-gen"})
-        for key, value in self._secrets.items():
-            asked.add_unredirected_header(key, value)
-        if start:
-            asked.add_header("Range", f"bytes={start}-")
-            if tag is not None:
-                asked.add_header("If-Range", tag)
-        try:
-            answer = self._opener.open(asked, timeout=_TIMEOUT_S)
-        except HTTPError as error:
-            error.close()
-            if error.code == 416 and start:
-                return None
-            raise self._refusal(path, error.code, error.headers) from None
-        except ssl.SSLCertVerificationError as error:
-            raise self._distrusted(path, error) from None
-        except (InvalidURL, UnicodeError) as error:
-            raise StoreError(f"address {self.describe(path)!r} must be a valid URL, got {type(error).__name__}.") from None
-        except (OSError, HTTPException) as error:
-            if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
-                raise self._distrusted(path, error) from None
-            raise TransferError(_reason(error)) from None
-        stream = _stream(answer, start, tag)
-        if stream is None:
-            answer.close()
-            if answer.status not in (200, 206):
-                raise self._refusal(path, answer.status, answer.headers)
-        return stream
-
-    def _address(self, path: str) -> str:
-        folder = self._parts.path.rstrip("/")
-        return urlunsplit(self._parts._replace(path=f"{folder}/{self._key(path)}", fragment=""))
-
-    def _key(self, path: str) -> str:
-        return quote(path)
-
-    def _refusal(self, path: str, status: int, headers: Message) -> Exception:
-        name = self.describe(path)
-        if status in _GONE:
-            return FileNotFoundError(name)
-        if status in _CLOSED:
-            return ClosedError(f"{name} must be open to you, got the answer {status}. {self._advice()}")
-        if status in _LATER or status >= 500:
-            return TransferError(f"the answer {status}", _wait(headers))
-        return StoreError(f"{name} must be a file, got the answer {status}. Check the address.")
-
-    def _advice(self) -> str:
-        return "Check the address, or give the headers that it wants in options."
-
-    def _distrusted(self, path: str, error: Exception) -> StoreError:
-        return StoreError(
-            f"server of {self.describe(path)} must have a certificate that this machine trusts, got {_reason(error)}."
-        )
-
-
-class ZenodoSource(WebSource):
-    """The files of a record of Zenodo, or of another InvenioRDM; a record has no folders, so ``a/b`` is called ``a--b``.
-
-    Args:
-        address: ``<base>/api/records/<id>/files``.
-        options: See :class:`WebSource`.
-    """
-
-    def _key(self, path: str) -> str:
-        return f"{quote(path.replace('/', '--'), safe='')}/content"
-
-
-class HubSource(WebSource):
-    """A revision of a data set on the Hugging Face Hub.
-
-    Args:
-        address: ``<endpoint>/datasets/<org>/<name>/resolve/<revision>``.
-        options: See :class:`WebSource`. The token in ``HF_TOKEN`` is sent to the endpoint (``HF_ENDPOINT``), to nobody else.
-    """
-
-    def __init__(self, address: str, options: Mapping[str, Any] | None = None) -> None:
-        super().__init__(address, options)
-        token = os.environ.get("HF_TOKEN", "").strip()
-        if token and self._origin == origin(_endpoint()) and "authorization" not in {key.lower() for key in self._secrets}:
-            self._secrets["Authorization"] = f"Bearer {token}"
-
-    def _advice(self) -> str:
-        return "Check the address; if the data set is private, put a token that may read it in HF_TOKEN."
 
 
 class TargetSource:
@@ -356,85 +107,10 @@ class TargetSource:
             got = error.strerror or type(error).__name__
             raise ClosedError(f"{self.describe(path)} must be a file that can be read, got {got!r}. Check it.") from error
         except OSError as error:
-            raise TransferError(_reason(error)) from error
-
-
-class _Redirects(request.HTTPRedirectHandler):
-    """Follows redirections; secrets stay with the server they are for, and https stays https."""
-
-    def http_error_302(self, req: request.Request, fp: Any, code: int, msg: str, headers: Any) -> Any:
-        fp.close()  # a text of any length, that nobody reads
-        return super().http_error_302(req, fp, code, msg, headers)
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-    def redirect_request(
-        self, req: request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> request.Request | None:
-        new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new is None:
-            return None
-        try:
-            here, there = origin(req.full_url), origin(newurl)
-        except ValueError:
-            raise StoreError(f"{shown(req.full_url)} must redirect to a valid URL, got another. Check the address.") from None
-        if there[0] != "https" and (here[0] == "https" or there[0] != "http"):
-            raise StoreError(f"{shown(req.full_url)} must redirect to https, got {there[0]}. Check the address.")
-        if here == there:
-            for key, value in req.unredirected_hdrs.items():
-                if key.lower() != "host":
-                    new.add_unredirected_header(key, value)
-        return new
-
-
-def _stream(answer: Any, start: int, tag: str | None) -> Stream | None:
-    def read(length: int) -> bytes:
-        try:
-            # What has come: a cut must not lose what came before it.
-            return bytes(answer.read1(length))
-        except (OSError, HTTPException, ValueError) as error:
-            raise TransferError(_reason(error)) from None
-
-    headers = answer.headers
-    found = (headers.get("ETag") or "").strip()
-    strong = found if found.startswith('"') else None
-    encoding = headers.get("Content-Encoding", "identity").strip().lower()
-    note = "" if encoding in ("", "identity") else f" The server sent it with Content-Encoding {encoding}, which it must not."
-    if answer.status == 200:
-        length = headers.get("Content-Length", "")
-        return Stream(read, answer.close, 0, int(length) if re.fullmatch("[0-9]+", length) else None, strong, note)
-    match = _RANGE.fullmatch(headers.get("Content-Range", ""))
-    if answer.status != 206 or not match or int(match[1]) != start or (tag is not None and strong != tag):
-        return None
-    return Stream(read, answer.close, start, None if match[3] == "*" else int(match[3]), strong, note)
+            raise TransferError(reason_of(error)) from error
 
 
 def _hub(repository: str, revision: str | None, options: Mapping[str, Any] | None) -> HubSource:
     if revision is None:
         raise InputError(f"version must be given for {repository}, got a name alone. Give NAME@VERSION.")
     return HubSource(f"{repository}/resolve/{quote(revision, safe='%')}", options)
-
-
-def _endpoint() -> str:
-    return (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
-
-
-def _wait(headers: Message) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, counted from the server's own clock."""
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch("[0-9]{1,9}", text):
-        return min(float(text), _LONGEST_WAIT_S)
-    try:
-        seconds = (parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds()
-    except (TypeError, ValueError):
-        return None
-    return min(max(seconds, 0.0), _LONGEST_WAIT_S)
-
-
-def _reason(error: BaseException) -> str:
-    """Return what happened, without the address that some of these texts hold."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        error = reason
-    text = getattr(error, "strerror", None)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

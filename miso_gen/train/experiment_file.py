@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
 from miso_gen.errors import InputError, RecipeError, UnknownNameError, listing, suggestion
 from miso_gen.models import MODELS, network_of
-from miso_gen.recipe.problems import NOTHING, KeyPath, Problem, path_text, problems_of, report, unknown_key
-from miso_gen.recipe.source import Item, item_of, parse, read_file, read_text
+from miso_gen.recipe.overrides import Overriding
+from miso_gen.recipe.problems import NOTHING, KeyPath, Problem, problems_of, report, unknown_key
+from miso_gen.recipe.source import Item, item_of, read_file, read_text
 from miso_gen.train.experiment import BLOCKS, SCHEMA, TYPED, Experiment
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_OVERRIDE: Final = "--set"
+#: What a higher room finds wrong with a checked experiment, ``explain`` and ``score`` say. It is given the experiment, and the item
+#: that it was read from: ``item.at(("explain", 0)).problem("...")`` is a problem with file, line and key path.
+Check: TypeAlias = Callable[[Experiment, Item], list[Problem]]
+
+_OVERRIDING: Final = Overriding(example="train.epochs=3", paths="train.lr or models[0].form")
 
 
 def load_experiment(
-    source: str | Path | Mapping[str, Any] | Experiment, overrides: Mapping[str, Any] | Sequence[str] = ()
+    source: str | Path | Mapping[str, Any] | Experiment,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    checks: Sequence[Check] = (),
 ) -> Experiment:
     """Return a checked experiment.
 
@@ -30,17 +37,16 @@ def load_experiment(
         source: Path of a YAML file; name of a shipped experiment; YAML text of more than one line; plain data; or an experiment.
         overrides: Values by key path, ``{"train.lr": 1e-3, "models[0].form": "wide"}``, or the same as texts
             ``"train.lr=1.0e-3"`` whose values are YAML.
+        checks: What higher rooms ask of it, once the rest is right: of ``explain`` and ``score``, say, which nobody here reads.
 
     Raises:
         RecipeError: Something is wrong; every problem is listed with file, line and key path.
     """
     try:
-        item = _read(source)
-        for path, value in _overrides(overrides):
-            item = _replaced(item, path, value, ())
+        item = _OVERRIDING.apply(_read(source), overrides)
     except RecipeError as error:  # the words are those of recipes, the rules are the same
         raise RecipeError(str(error).replace("the recipe", "the experiment").replace("a recipe", "an experiment")) from None
-    return _checked(item)
+    return _checked(item, checks)
 
 
 def experiment_files() -> dict[str, Path]:
@@ -71,56 +77,10 @@ def _read(source: str | Path | Mapping[str, Any] | Experiment) -> Item:
     return read_file(path)
 
 
-# --- overrides --------------------------------------------------------------------------------------------------------
-
-
-def _overrides(given: Mapping[str, Any] | Sequence[str]) -> list[tuple[KeyPath, Item]]:
-    if isinstance(given, Mapping):
-        return [(path := _key_path(key), item_of(value, path, "overrides")) for key, value in given.items()]
-    pairs = []
-    for text in [given] if isinstance(given, str) else given:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise RecipeError(f"{_OVERRIDE} must be key.path=value, got {text!r}. For example: {_OVERRIDE} train.epochs=3.")
-        path = _key_path(key.strip())
-        found = parse(value, f"{_OVERRIDE} {text}", path)
-        pairs.append((path, item_of(found.plain(), path, f"{_OVERRIDE} {key.strip()}")))
-    return pairs
-
-
-def _key_path(text: str) -> KeyPath:
-    keys: list[str | int] = []
-    for part in text.split("."):
-        match = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", part.strip())
-        if match is None:
-            raise RecipeError(f"{_OVERRIDE} must name a key path such as train.lr or models[0].form, got {text!r}.")
-        keys += [int(match[1]) if match[1].isdecimal() else match[1], *(int(number) for number in re.findall(r"\d+", match[2]))]
-    return tuple(keys)
-
-
-def _replaced(here: Item, path: KeyPath, value: Item, done: KeyPath) -> Item:
-    """Return the item with the value at a path below it replaced or added; mappings on the way are made."""
-    if not path:
-        return item_of(value.plain(), done, value.place)
-    key, rest = path[0], path[1:]
-    if isinstance(here.value, list):
-        if not isinstance(key, int) or key >= len(here.value):
-            raise RecipeError(f"{value.place}: the key after {path_text(done)} must be less than {len(here.value)}, got {key!r}.")
-        items = list(here.value)
-        items[key] = _replaced(items[key], rest, value, (*done, key))
-        return Item(items, here.path, here.place)
-    fields = {} if here.value is None else here.with_type().value
-    if not isinstance(fields, dict) or isinstance(key, int):
-        wanted = f"a list, to have [{key}]" if isinstance(key, int) else f"a mapping, to have the key {key!r}"
-        raise RecipeError(f"{value.place}: {path_text(done)} must be {wanted}, got {here.plain()!r}.")
-    inner = fields.get(key, Item({} if rest else None, (*done, key), value.place))
-    return Item({**fields, key: _replaced(inner, rest, value, (*done, key))}, here.path, here.place)
-
-
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
-def _checked(item: Item) -> Experiment:
+def _checked(item: Item, checks: Sequence[Check]) -> Experiment:
     """Return the experiment that an item is, or list all that is wrong with it."""
     fields = dict(item.value)
     problems = _schema_problems(fields.pop("schema", None), item)
@@ -135,6 +95,8 @@ def _checked(item: Item) -> Experiment:
         experiment = Experiment.model_validate(bare.plain())
     except ValidationError as error:
         problems += [_placed(detail, error, bare) for detail in error.errors(include_url=False)]
+    if not problems:
+        problems = [problem for check in checks for problem in check(experiment, item)]
     if problems:
         raise report(problems)
     return experiment

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from release_server import serving
 
 from miso_gen.errors import CorruptStoreError, InputError, MisoGenWarning, OutputError, SpaceError, StoreError
-from miso_gen.store import StoreRoot, create_root, download, fetch, finish_root, open_dataset, open_target, sources
+from miso_gen.store import StoreRoot, create_root, fetch, finish_root, open_dataset, open_target, part, sources
 from miso_gen.store.digests import root_digest
 from miso_gen.store.download import RETRIES
 from miso_gen.store.fetch import fetch as fetch_release
-from miso_gen.store.fetch import known_manifests
+from miso_gen.store.known import known_manifests
 from miso_gen.store.manifest import FileEntry, ImageEntry, Manifest
+from miso_gen.store.streams import Stream, UnreachableError
 
 FILES = {
     "README.md": b"# toy\n",
@@ -252,7 +253,7 @@ def test_a_cut_file_goes_on_where_it_was(web, cache):
 def test_the_next_run_goes_on_where_this_one_stopped(web, cache):
     limit = [10_000] + [0] * RETRIES
     web.cut = lambda path, data: limit.pop(0) if path == PACK and limit else None
-    with pytest.raises(StoreError, match=rf"{PACK} must be reachable, got an end after 10000 of 40000 bytes\. Try again later"):
+    with pytest.raises(UnreachableError, match=rf"{PACK} must be reachable, got an end after 10000 of 40000 bytes\. Try again later"):
         run(web.url)
     assert set(holdings(cache)) == {*FILES, f"{PACK}.part", "manifest.json.part"} - {PACK}
     web.asked.clear()
@@ -266,7 +267,7 @@ def test_waits_grow_while_nothing_comes(web):
     web.answers[PACK] = [(503, {}, b"")] * 9
     done = Diary()
     naps = []
-    with pytest.raises(StoreError, match="must be reachable, got the answer 503"):
+    with pytest.raises(UnreachableError, match="must be reachable, got the answer 503"):
         fetch_release("toy@1.0.0", web.url, watcher=done, sleep=naps.append)
     assert naps == [1, 2, 4, 8, 16]
     assert len(naps) == RETRIES
@@ -341,8 +342,8 @@ def test_wrong_bytes_once(web, cache):
 def test_no_more_is_read_than_the_size_says(web, cache, length, monkeypatch):
     web.length, web.files[PACK] = length, FILES[PACK] + b"x" * 5_000_000
     asked = []
-    original = sources.Stream.read
-    monkeypatch.setattr(sources.Stream, "read", lambda self, n: (asked.append(n), original(self, n))[1])
+    original = Stream.read
+    monkeypatch.setattr(Stream, "read", lambda self, n: (asked.append(n), original(self, n))[1])
     with pytest.raises(CorruptStoreError, match="got more than 40000 bytes"):
         run(web.url)
     assert max(asked[-3:]) <= 40_000
@@ -414,9 +415,9 @@ def test_nothing_is_written_elsewhere(tmp_path, paths):
     source = SimpleNamespace(
         describe=lambda path: f"evil/{path}",
         open=lambda path, start, tag: (
-            sources.Stream(lambda n: data_of(path)[start : start + n], lambda: None, start, 4)
+            Stream(lambda n: data_of(path)[start : start + n], lambda: None, start, 4)
             if path != "manifest.json"
-            else sources.Stream(lambda n: text, lambda: None, 0, len(text))
+            else Stream(lambda n: text, lambda: None, 0, len(text))
         ),
     )
     text = with_paths(paths)
@@ -612,7 +613,7 @@ def test_one_waits_for_the_other(web, cache):
 @pytest.mark.parametrize("locks", [True, False])
 def test_many_at_once(web, cache, locks, monkeypatch):
     if not locks:
-        monkeypatch.setattr(download, "fcntl", None)
+        monkeypatch.setattr(part, "fcntl", None)
     rng = random.Random(5)
     web.cut = lambda path, data: rng.randrange(len(data)) if len(data) > 10 and rng.random() < 0.2 else None
     errors = []
@@ -634,7 +635,7 @@ def test_many_at_once(web, cache, locks, monkeypatch):
 
 
 def test_no_locks(web, cache, monkeypatch):
-    monkeypatch.setattr(download, "fcntl", None)
+    monkeypatch.setattr(part, "fcntl", None)
     web.cut = lambda path, data: 5 if path == PACK else None
     web.ranges = False
     with pytest.raises(StoreError):

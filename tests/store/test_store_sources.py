@@ -21,20 +21,10 @@ from release_server import serving
 from miso_gen.errors import CorruptStoreError, InputError, MissingExtraError, StoreError
 from miso_gen.store import open_target
 from miso_gen.store.manifest import FileEntry
-from miso_gen.store.sources import (
-    ClosedError,
-    HubSource,
-    TargetSource,
-    TransferError,
-    WebSource,
-    ZenodoSource,
-    _Redirects,
-    _wait,
-    open_source,
-    origin,
-    shown,
-)
+from miso_gen.store.sources import TargetSource, open_source
+from miso_gen.store.streams import ClosedError, TransferError, origin, shown
 from miso_gen.store.untrusted import check_files, path_fault
+from miso_gen.store.web import HubSource, WebSource, ZenodoSource, _Redirects, _wait
 
 DATA = bytes(range(256)) * 40
 TAG = '"first"'
