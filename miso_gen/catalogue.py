@@ -96,7 +96,7 @@ def copy_recipe(name: str, source: str, folder: Path) -> Path:
 
 
 def _plugins(registry: Registry[Any]) -> dict[str, str]:
-    return {name: (plugin.__doc__ or "").strip().partition("\n")[0] for name, plugin in registry}
+    return {name: (plugin.__doc__ or "").strip().partition("\n")[0].replace("``", "") for name, plugin in registry}
 
 
 def _recipes() -> dict[str, str]:

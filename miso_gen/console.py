@@ -32,6 +32,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number of things for people: ``1 image``, ``2 images``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def duration(seconds: float) -> str:
     """Return a time for people."""
     if seconds < 60:
@@ -84,7 +89,7 @@ def print_findings(findings: Findings) -> None:
     for title, sentences in (("note", findings.notes), ("warning", findings.warnings)):
         for sentence in sentences:
             print(f"{title}: {sentence}")
-    print(f"{len(findings.warnings) or 'no'} warning{'s' * (len(findings.warnings) != 1)}")
+    print(count(len(findings.warnings), "warning") if findings.warnings else "no warnings")
 
 
 class StepProgress:
@@ -134,7 +139,7 @@ class FetchProgress(StepProgress):
 
     def start(self, files: int, size_: int) -> None:  # type: ignore[override]  # another kind of watcher
         """See :class:`miso_gen.store.download.Watcher`."""
-        super().start("MB" if self._bars is not None else f"{files} files, MB", max(1, size_ // 1_000_000))
+        super().start("MB" if self._bars is not None else f"{count(files, 'file')}, MB", max(1, size_ // 1_000_000))
 
     def progress(self, path: str, size_: int) -> None:
         """See :class:`miso_gen.store.download.Watcher`."""
@@ -228,7 +233,7 @@ class BuildProgress:
             for name, total in totals.items():
                 self._tasks[name] = self._bars.add_task(name, total=total, completed=done[name], pixels=0)
         elif not self._quiet:
-            self._say(f"{len(plans)} images, {len(kept)} of them there already")
+            self._say(f"{count(len(plans), 'image')}, {len(kept)} of them there already")
 
     def progress(self, plan: ImagePlan, pixels: int, *, finished: bool) -> None:
         """See :class:`miso_gen.build.Watcher`."""

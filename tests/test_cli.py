@@ -19,8 +19,9 @@ from miso_gen import __version__
 from miso_gen.build import build
 from miso_gen.catalogue import SCORES, catalogue
 from miso_gen.cli import main
-from miso_gen.console import duration, size
+from miso_gen.console import count, duration, size
 from miso_gen.describe import describe
+from miso_gen.errors import MissingExtraError
 from miso_gen.recipe import load_recipe, plan_images, recipe_files, recipe_json_schema
 from miso_gen.store import open_dataset
 from miso_gen.store.root import root_text
@@ -30,6 +31,7 @@ COMMANDS = (
     "check",
     "diff",
     "doctor",
+    "explain",
     "export",
     "fetch",
     "info",
@@ -40,6 +42,7 @@ COMMANDS = (
     "preview",
     "publish",
     "release",
+    "sanity",
     "schema",
     "train",
     "verify",
@@ -379,6 +382,7 @@ def test_list():
         assert f"\n{kind} " in f"\n{text}"
         for name, line in members.items():
             assert line, name
+            assert "``" not in line
             assert name in text
 
 
@@ -398,8 +402,24 @@ def test_the_scores_as_an_appendix_has_them():
     csv = done(cli("list", "metrics", "--format", "csv")).stdout
     assert csv.startswith("family,name,what,better,range,chance,takes,truth,histogram,empty,source\nmetric,")
     assert "| `dice` |" in done(cli("list", "metrics", "--format", "markdown")).stdout
-    assert "\\begin{longtable}" in done(cli("list", "decisions", "--format", "latex")).stdout
+    assert "| Family " not in done(cli("list", "metrics", "--format", "markdown")).stdout  # one for all of them
+    latex = done(cli("list", "decisions", "--format", "latex")).stdout
+    assert "\\begin{longtable}" in latex
+    assert "\nName & What & Range & Source \\\\\n" in latex
     assert "--format must go with one of metrics" in cli("list", "models", "--format", "csv").output
+    assert "--format must stand alone, got csv and --json" in cli("list", "metrics", "--format", "csv", "--json").output
+
+
+def test_a_list_without_its_extra(monkeypatch):
+    def missing(*_):
+        raise MissingExtraError("torch", "eval", "miso_gen.models.MODELS")
+
+    monkeypatch.setattr("miso_gen.catalogue.catalogue", missing)
+    monkeypatch.setattr("miso_gen.metrics.appendix.metric_table", missing)
+    for arguments in (["models"], ["metrics"], ["metrics", "--json"]):
+        result = cli("list", *arguments)
+        assert result.exit_code == 2
+        assert result.output.startswith(f"error: miso-gen list {arguments[0]} needs the package 'torch', which is not installed.")
 
 
 def test_lists_are_complete():
@@ -447,11 +467,11 @@ def test_schema(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("count", "text"),
+    ("number", "text"),
     [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 * 1024, "1.5 MiB"), (2**31, "2.0 GiB"), (2**51, "2048.0 TiB")],
 )
-def test_size(count, text):
-    assert size(count) == text
+def test_size(number, text):
+    assert size(number) == text
 
 
 @pytest.mark.parametrize(
@@ -459,6 +479,10 @@ def test_size(count, text):
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+def test_count():
+    assert [count(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
 
 
 def test_an_unexpected_error_is_not_hidden(monkeypatch):

@@ -32,7 +32,7 @@ def train(
 
     \b
     Example:
-      miso-gen train miso1-mini-quick --set train.epochs=2
+      miso-gen train miso1-mini-quick --set train.epochs=3
     """
     from miso_gen.console import StepProgress, duration, print_table
     from miso_gen.train import load_experiment, smoke

@@ -40,7 +40,7 @@ def build(recipe: str, overrides: tuple[str, ...], as_json: bool, verbose: bool,
       miso-gen build recipes/miso1.yaml -o out --set seed=7
     """
     from miso_gen.build import build as run
-    from miso_gen.console import BuildProgress, duration
+    from miso_gen.console import BuildProgress, count, duration
     from miso_gen.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides)
@@ -51,7 +51,7 @@ def build(recipe: str, overrides: tuple[str, ...], as_json: bool, verbose: bool,
         click.echo(json.dumps({**vars(result), "failures": failures}, indent=2))
     elif not quiet:
         speed = f", {result.pixels / result.seconds / 1e6:.0f} Mpx/s" if result.pixels else ""
-        click.echo(f"{result.path}: {result.built} images built, {result.kept} kept, {duration(result.seconds)}{speed}")
+        click.echo(f"{result.path}: {count(result.built, 'image')} built, {result.kept} kept, {duration(result.seconds)}{speed}")
         if result.root_digest:
             _print_balance(result.path)
             click.echo(f"root digest {result.root_digest}{_release_note(loaded, result.root_digest)}")
@@ -59,7 +59,7 @@ def build(recipe: str, overrides: tuple[str, ...], as_json: bool, verbose: bool,
         names = listing((failure.image_id for failure in result.failures), 5)
         reason = result.failures[0].reason.rstrip(".")
         click.echo(
-            f"error: {len(result.failures)} of {result.images} images failed ({names}): {reason}. "
+            f"error: {len(result.failures)} of {count(result.images, 'image')} failed ({names}): {reason}. "
             "The store is not complete; run the same command to try them again.",
             err=True,
         )
@@ -104,7 +104,7 @@ def plan(recipe: str, overrides: tuple[str, ...], images: bool, as_json: bool) -
     """
     from collections import Counter
 
-    from miso_gen.console import print_table, size
+    from miso_gen.console import count, print_table, size
     from miso_gen.recipe import load_recipe, plan_images
 
     loaded = load_recipe(recipe, overrides)
@@ -133,13 +133,13 @@ def plan(recipe: str, overrides: tuple[str, ...], images: bool, as_json: bool) -
             [(p.id, p.label, p.class_name, p.pair or "", p.morphology or "", _drawn(p.params)) for p in plans],
         )
     counts = Counter((p.scenario, p.split, p.label, p.class_name) for p in plans)
-    print_table(("scenario", "split", "label", "class", "images"), [(*key, count) for key, count in counts.items()])
+    print_table(("scenario", "split", "label", "class", "images"), [(*key, number) for key, number in counts.items()])
     canvas = loaded.canvas
     item = {"uint8": 1, "uint16": 2, "float32": 4}[canvas.dtype] * canvas.channels
     pixels = len(plans) * canvas.height * canvas.width
     click.echo(
-        f"{len(plans)} images of {canvas.height} x {canvas.width} px, {pixels / 1e6:,.0f} Mpx, {size(pixels * (item + 1))} "
-        f"with truth before compression; digest {loaded.digest[:16]}"
+        f"{count(len(plans), 'image')} of {canvas.height} x {canvas.width} px, {pixels / 1e6:,.0f} Mpx, "
+        f"{size(pixels * (item + 1))} with truth before compression; digest {loaded.digest[:16]}"
     )
 
 

@@ -44,7 +44,7 @@ def release(
     Example:
       miso-gen release datasets/miso1/1.0.0 --date 2026-11-21
     """
-    from miso_gen.console import StepProgress, size
+    from miso_gen.console import StepProgress, count, size
     from miso_gen.release.making import make_release
 
     with StepProgress(quiet=quiet or as_json) as watcher:
@@ -72,7 +72,7 @@ def release(
     since = f", after {manifest.previous}" if manifest.previous else ""
     click.echo(
         f"{result.path}: {manifest.name} {manifest.version} ({result.decision.step}{since}: {result.decision.reason}), "
-        f"{len(manifest.images)} images, {len(manifest.files)} files, {size(manifest.size)}"
+        f"{count(len(manifest.images), 'image')}, {count(len(manifest.files), 'file')}, {size(manifest.size)}"
     )
     click.echo(f"root digest {manifest.root_digest}")
 
@@ -142,7 +142,7 @@ def diff(old: str, new: str, out: Path | None, examples: int, as_json: bool) -> 
     Example:
       miso-gen diff miso1@1.0.0 datasets/miso1/2.0.0 -o changes.png
     """
-    from miso_gen.console import print_table
+    from miso_gen.console import count, print_table
     from miso_gen.release.diff import diff as run
     from miso_gen.release.diff import draw_difference
 
@@ -158,7 +158,7 @@ def diff(old: str, new: str, out: Path | None, examples: int, as_json: bool) -> 
         facts = {"added": found.added, "removed": found.removed, "moved": found.moved, "changed": dict(found.changed)}
         click.echo(json.dumps({**facts, "texts": found.texts(), "same_images": found.same_images}, indent=2))
     elif found.same_images:
-        click.echo(f"the same {len(found.new.images)} images: pixels, truth, labels and splits")
+        click.echo(f"the same {count(len(found.new.images), 'image')}: pixels, truth, labels and splits")
     else:
         groups = {"added": found.added, "removed": found.removed, "moved": tuple(f"{a} to {b}" for a, b in found.moved)}
         groups |= {f"other {aspect}": ids for aspect, ids in found.changed.items()}
@@ -191,7 +191,7 @@ def publish(folder: str, to: str, dry_run: bool, sandbox: bool, base_url: str | 
     Example:
       miso-gen publish datasets/miso1/1.0.0 --to zenodo --dry-run
     """
-    from miso_gen.console import PublishProgress, print_table, size
+    from miso_gen.console import PublishProgress, count, print_table, size
     from miso_gen.release.announce import publish_release
 
     with PublishProgress(quiet=quiet or as_json or dry_run) as watcher:
@@ -204,7 +204,7 @@ def publish(folder: str, to: str, dry_run: bool, sandbox: bool, base_url: str | 
     elif dry_run:
         rows = [(c.method, c.url, "?" if c.size is None else size(c.size) if c.size else "", c.when) for c in result.calls]
         print_table(("call", "address", "size", "only"), rows)
-        click.echo(f"{len(result.calls)} calls, {result.files} files, {size(result.bytes)}; nothing was sent")
+        click.echo(f"{count(len(result.calls), 'call')}, {count(result.files, 'file')}, {size(result.bytes)}; nothing was sent")
     elif place is not None:
         state = "was published before" if result.already else "published"
         click.echo(f"{state}: {place.url}" + (f", DOI {place.doi}" if place.doi else ""))
@@ -223,7 +223,7 @@ def fetch(name: str, source: str | None, out: str | None, quiet: bool, as_json: 
     Example:
       miso-gen fetch miso1@1.0.0 --from https://example.org/miso1/1.0.0
     """
-    from miso_gen.console import FetchProgress, size
+    from miso_gen.console import FetchProgress, count, size
     from miso_gen.store.fetch import fetch as run
 
     with FetchProgress(quiet=quiet or as_json) as watcher:
@@ -231,7 +231,7 @@ def fetch(name: str, source: str | None, out: str | None, quiet: bool, as_json: 
     if as_json:
         click.echo(json.dumps(vars(result), indent=2))
     else:
-        click.echo(f"{result.path}: {result.downloaded} files fetched, {result.kept} kept, {size(result.bytes)}")
+        click.echo(f"{result.path}: {count(result.downloaded, 'file')} fetched, {result.kept} kept, {size(result.bytes)}")
 
 
 @main.command()
@@ -261,7 +261,7 @@ def export(
     Example:
       miso-gen export datasets/miso1/1.0.0 --to ome-tiff -o tiffs --scenario gsp --split test
     """
-    from miso_gen.console import ExportProgress, size
+    from miso_gen.console import ExportProgress, count, size
     from miso_gen.release.exporting import export as run
     from miso_gen.store import open_dataset
 
@@ -273,4 +273,4 @@ def export(
         return
     for note in result.notes:
         click.echo(f"note: {note}")
-    click.echo(f"{result.path}: {result.images} images, {result.files} files, {size(result.bytes)}")
+    click.echo(f"{result.path}: {count(result.images, 'image')}, {count(result.files, 'file')}, {size(result.bytes)}")

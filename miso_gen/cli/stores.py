@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from miso_gen.cli.group import JSON, main, require_folder, write_file
-from miso_gen.errors import InputError, listing
+from miso_gen.errors import InputError, MissingExtraError, listing
 
 
 @main.command()
@@ -69,7 +69,9 @@ def info(store: str, as_json: bool) -> None:
     for key in ("recipe_digest", "root_digest"):
         click.echo(f"{key.replace('_', ' '):<14} {facts[key] or '(not complete)'}")
     click.echo(f"{'canvas':<14} {facts['canvas']}")
-    click.echo(f"{'built with':<14} " + ", ".join(f"{name} {value}" for name, value in facts["generator"].items()))
+    built_with = ", ".join(f"{name} {value}" for name, value in facts["generator"].items())
+    # Packs of a release name no packages: they have the same bytes, whatever made them.
+    click.echo(f"{'built with':<14} {built_with or 'see lock.json'}")
     if facts["classes"]:
         columns = ("scenario", "split", "label", "class", "images")
         print_table(columns, [[row[column] for column in columns] for row in facts["classes"]])
@@ -120,12 +122,17 @@ def list_(kind: str | None, form: str, as_json: bool) -> None:
     from miso_gen.catalogue import SCORES, catalogue
     from miso_gen.console import print_table
 
-    if kind in SCORES and not as_json:
-        _list_scores(SCORES[kind], form)
-        return
-    if form != "table":
+    if form != "table" and kind not in SCORES:
         raise InputError(f"--format must go with one of {listing(SCORES)}, got {kind or 'no kind'}. Leave it out.")
-    found = catalogue(kind)
+    if form != "table" and as_json:
+        raise InputError(f"--format must stand alone, got {form} and --json. Leave one of them out.")
+    try:
+        if kind in SCORES and not as_json:
+            _list_scores(SCORES[kind], form)
+            return
+        found = catalogue(kind)
+    except MissingExtraError as error:  # say it of the command, not of the name that was imported
+        raise MissingExtraError(error.package, error.extra, f"miso-gen list {kind}") from None
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -137,14 +144,16 @@ def list_(kind: str | None, form: str, as_json: bool) -> None:
 def _list_scores(family: str, form: str) -> None:
     """Print what the scores of a family declare."""
     from miso_gen.console import print_table
-    from miso_gen.metrics.appendix import COLUMNS, as_csv, as_latex, as_markdown, metric_table
+    from miso_gen.metrics.appendix import COLUMNS, NOTHING, as_csv, as_latex, as_markdown, metric_table
 
     rows = metric_table(family)
+    told = [key for key in COLUMNS if key != "family" and any(row[key] != NOTHING for row in rows)]
     if form == "table":
-        told = [key for key in COLUMNS if key != "family" and any(row[key] != "-" for row in rows)]
         print_table([COLUMNS[key].lower() for key in told], [[row[key] for key in told] for row in rows])
+    elif form == "csv":
+        click.echo(as_csv(rows), nl=False)
     else:
-        click.echo({"markdown": as_markdown, "latex": as_latex, "csv": as_csv}[form](rows), nl=False)
+        click.echo((as_latex if form == "latex" else as_markdown)(rows, told), nl=False)
 
 
 @main.command()

@@ -11,6 +11,7 @@ from miso_gen.errors import InputError
 from miso_gen.metrics.counts import Counts, count
 from miso_gen.metrics.interfaces import MAP_BINARIZERS, METRICS, CountMetric, MapBinarizer, Metric
 from miso_gen.metrics.plugins import plugin_of
+from miso_gen.metrics.preparing import tensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,16 +70,19 @@ class MapScore(torchmetrics.Metric):
         """Whether higher scores are better; None: neither."""
         return {"higher": True, "lower": False, "none": None}[self.metric.direction]
 
-    def update(self, map: Tensor, truth: Tensor) -> None:
-        """Add maps.
+    def update(self, map: Any, truth: Any) -> None:
+        """Add maps; none are added where a leading axis is empty.
 
         Args:
-            map: (..., H, W), what the metric takes; floating, where there is a binariser.
-            truth: (..., H, W), what the metric takes, bool for most.
+            map: (..., H, W), tensor or array, what the metric takes; floating, where there is a binariser.
+            truth: (..., H, W), tensor or array, what the metric takes, bool for most.
 
         Raises:
             InputError: Shapes or types are other ones.
         """
+        map, truth = tensor_of(map, "map").to(self.device), tensor_of(truth, "truth").to(self.device)
+        if not map.shape[:-2].numel() and map.shape == truth.shape:
+            return
         shown = map if self.binarizer is None else self.binarizer.binarize(map)
         if isinstance(self.metric, CountMetric):
             counts = count(shown, truth)

@@ -28,6 +28,11 @@ COLUMNS: Final = {
     "empty": "Empty cases",
     "source": "Source",
 }
+#: Shares of the width of a page that the columns ask for, one against the other.
+_WIDTHS: Final = {
+    "family": 8, "name": 14, "what": 26, "better": 6, "range": 7, "chance": 9,
+    "takes": 8, "truth": 7, "histogram": 8, "empty": 14, "source": 14,
+}  # fmt: skip
 NOTHING: Final = "-"  #: text where there is nothing to say
 _CASES: Final = {"no_truth": "no truth", "full_truth": "full truth", "blank_map": "blank map", "constant_map": "constant map"}
 _SPECIAL: Final = {
@@ -90,10 +95,16 @@ def as_markdown(rows: Sequence[Row], columns: Sequence[str] | None = None) -> st
 
 
 def as_latex(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
-    """Return rows as a ``longtable`` of LaTeX, with rules of ``booktabs``, of some columns; None: of those that say something."""
+    """Return rows as a ``longtable`` of LaTeX of some columns, as wide as the page; None: of those that say something."""
     keys = list(columns or _told(rows))
     head = " & ".join(COLUMNS[key] for key in keys)
-    lines = [f"\\begin{{longtable}}{{{'l' * len(keys)}}}", "\\toprule", f"{head} \\\\", "\\midrule", "\\endhead"]
+    lines = [
+        "% Needs \\usepackage{array,booktabs,longtable}; all columns together want \\footnotesize and a page on its side.",
+        "\\begin{longtable}{@{}",
+        *(_column(share) for share in _shares(keys)),
+        "@{}}",
+        *("\\toprule", f"{head} \\\\", "\\midrule", "\\endhead"),
+    ]
     lines += [" & ".join(_latex(row[key]) for key in keys) + " \\\\" for row in rows]
     return "\n".join([*lines, "\\bottomrule", "\\end{longtable}"]) + "\n"
 
@@ -154,6 +165,18 @@ def _number(value: float) -> str:
 
 def _told(rows: Sequence[Row]) -> list[str]:
     return [key for key in COLUMNS if any(row[key] != NOTHING for row in rows)]
+
+
+def _shares(keys: Sequence[str]) -> Iterator[float]:
+    """Yield the share of the width that each column gets."""
+    whole = sum(_WIDTHS[key] for key in keys)
+    for key in keys:
+        yield _WIDTHS[key] / whole
+
+
+def _column(share: float) -> str:
+    """Return the type of a column that breaks its lines, with the space between columns taken off."""
+    return rf">{{\raggedright\arraybackslash}}p{{\dimexpr {share:.4f}\linewidth-2\tabcolsep\relax}}"
 
 
 def _code(row: Row, key: str) -> str:

@@ -92,6 +92,9 @@ class CurveMetric(AskingMetric):
 def check(explained: Explained, metric: AskingMetric) -> None:
     """Raise :class:`InputError` unless everything that a metric needs is there, and fits."""
     images, maps, target = explained.images, explained.maps, explained.target
+    for name, value in {"images": images, "maps": maps, "target": target}.items():
+        if not isinstance(value, torch.Tensor):
+            raise InputError(f"{name} must be a tensor, got {type(value).__name__}. Make one by torch.as_tensor.")
     if images.ndim != 4 or not images.is_floating_point() or 0 in images.shape[1:]:
         raise InputError(f"images must be floating, (B, C, H, W) with pixels, got {images.dtype}, {tuple(images.shape)}.")
     axes = "(B, H, W)" if metric.ndim == 3 else "(B, K, h, w)"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 
 from miso_gen.errors import InputError, listing
@@ -14,6 +15,27 @@ if TYPE_CHECKING:
 
 Sign: TypeAlias = Literal["keep", "absolute", "positive", "negative"]  #: see :func:`signed`
 Normalize: TypeAlias = Literal["none", "min-max", "max-abs"]  #: see :func:`normalized`
+
+
+def tensor_of(value: Any, name: str) -> Tensor:
+    """Return an array, or what can be one, as a tensor of the same memory, if possible; a tensor without its gradients.
+
+    Raises:
+        InputError: It is none, of no numbers, or its rows differ in length.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputError(f"{name} must be an array or a tensor, got rows of different lengths. Pad or crop them.") from None
+    if value is None or array.dtype.kind not in "bfiu":
+        got = "None" if value is None else f"values of {array.dtype}"
+        raise InputError(f"{name} must be an array or a tensor of numbers, got {got}. Give one of shape (..., H, W).")
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.int64)
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def signed(map: Tensor, sign: Sign) -> Tensor:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 
-from miso_gen.errors import InputError, listing
+from miso_gen.errors import InputError, MisoGenWarning, listing
 from miso_gen.metrics.interfaces import MAP_BINARIZERS, METRICS, MapBinarizer, Metric, Resolution
 from miso_gen.metrics.passes import Block, scores_of
 from miso_gen.metrics.planes import extremes, floating
 from miso_gen.metrics.plugins import plugin_of
-from miso_gen.metrics.preparing import Normalize, Sign, check_choice, filled, normalized, signed
+from miso_gen.metrics.preparing import Normalize, Sign, check_choice, filled, normalized, signed, tensor_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def score(
     truth: Any,
     metrics: Sequence[Chosen] | Mapping[str, Chosen] | None = None,
     *,
-    positive: int = 2,
+    positive: int | None = None,
     binarize: str | Mapping[str, Any] | MapBinarizer = "two-mean",
     at: Resolution = "pixel",
     cell_px: int | None = None,
@@ -52,7 +53,8 @@ def score(
         truth: (..., H, W), of levels 0, 1 (object) and 2 (evidence); or bool, which is evidence as it is.
         metrics: Names, ``{"type": name, ...}`` or plug-ins; or a dict of these by a name of your own. None: all that the truth
             given here is enough for, but ``legacy`` ones.
-        positive: Level of truth from which on a pixel is evidence, 1 or 2. Of no account for truth of bool.
+        positive: Level of truth from which on a pixel is evidence, 1 or 2. None: 2, with a warning where the truth goes up to 1
+            only, as a mask of 0 and 1 does. Of no account for truth of bool.
         binarize: What makes masks.
         at: What a pixel of map and truth is: a ``pixel`` of the image, or a cell of a ``grid`` of patches.
         cell_px: Side of the map's cells in pixels of the truth, to score a map of cells at pixels (nearest); beyond the last
@@ -66,7 +68,7 @@ def score(
 
     Returns:
         Name -> score, nan where it is undefined: a float for one map, else float64 of the leading shape, an array or a tensor as
-        the map was.
+        the map was. No maps have no scores: an empty leading shape stays.
 
     Raises:
         UnknownNameError: There is no such metric or binariser.
@@ -75,24 +77,20 @@ def score(
     """
     chosen = _chosen(metrics, at, truth, instances)
     binarizer = plugin_of(binarize, MAP_BINARIZERS)
-    shown, marks, objects = (_tensor(value) for value in (map, truth, instances))
-    if shown is None or marks is None:
-        raise InputError("map and truth must be arrays or tensors, got None.")
+    shown, marks = tensor_of(map, "map"), tensor_of(truth, "truth")
     shown = _prepared(_at_pixels(shown, marks, at, cell_px), sign, normalize, missing)
-    marks, objects = (None if part is None else part.to(shown.device) for part in (marks, objects))
-    assert marks is not None
-    for name, part in (("truth", marks), ("instances", objects)):
-        if part is not None and part.shape != shown.shape:
-            raise InputError(f"{name} must have the shape of the map, {tuple(shown.shape)}, got {tuple(part.shape)}.")
+    marks = marks.to(shown.device)
+    objects = None if instances is None else tensor_of(instances, "instances").to(shown.device)
+    _check_shapes(shown, marks, objects)
     evidence = _evidence(marks, positive)
     _check_values(shown, chosen, levels)
     leading, plane = shown.shape[:-2], shown.shape[-2:]
+    if not leading.numel():
+        return {name: _given_back(torch.zeros(leading, dtype=torch.float64), map) for name in chosen}
     shown, evidence, marks = (part.reshape(-1, *plane) for part in (shown, evidence, marks))
     whole = Block(shown, evidence, marks, None if objects is None else objects.reshape(-1, *plane))
     step = max(1, (_BLOCK if shown.device.type == "cpu" else _BLOCK_ON_DEVICE) // plane.numel())
-    blocks = [
-        scores_of(whole.part(start, start + step), chosen, binarizer, levels) for start in range(0, max(len(whole.map), 1), step)
-    ]
+    blocks = [scores_of(whole.part(start, start + step), chosen, binarizer, levels) for start in range(0, len(whole.map), step)]
     found = {name: torch.cat([block[name] for block in blocks]).reshape(leading) for name in chosen}
     return {name: _given_back(values, map) for name, values in found.items()}
 
@@ -134,19 +132,6 @@ def _is_bool(value: Any) -> bool:
     return getattr(value, "dtype", None) in (torch.bool, np.dtype(bool))
 
 
-def _tensor(value: Any) -> Tensor | None:
-    """Return a tensor of the same memory, if possible."""
-    if value is None or isinstance(value, torch.Tensor):
-        return value.detach() if value is not None else None
-    array = np.asarray(value)
-    if array.dtype.kind not in "bfiu":
-        raise InputError(f"map and truth must be of numbers, got {array.dtype}.")
-    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
-        array = array.astype(np.int64)
-    array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
 def _at_pixels(map: Tensor, truth: Tensor, at: Resolution, cell_px: int | None) -> Tensor:
     """Return the map at the pixels of the truth."""
     if cell_px is None:
@@ -184,9 +169,20 @@ def _prepared(map: Tensor, sign: Sign, normalize: Normalize, missing: float | Li
     return normalized(signed(filled(floating(map), missing), sign), normalize)
 
 
-def _evidence(truth: Tensor, positive: int) -> Tensor:
+def _check_shapes(map: Tensor, truth: Tensor, instances: Tensor | None) -> None:
+    """Raise :class:`InputError` unless all have one shape."""
+    if truth.shape != map.shape:
+        raise InputError(
+            f"map and truth must have one shape, got {tuple(map.shape)} and {tuple(truth.shape)}. "
+            "Resize the map, or give cell_px where its values are of cells."
+        )
+    if instances is not None and instances.shape != map.shape:
+        raise InputError(f"instances must have the shape of map and truth, {tuple(map.shape)}, got {tuple(instances.shape)}.")
+
+
+def _evidence(truth: Tensor, positive: int | None) -> Tensor:
     """Return where there is evidence, bool."""
-    if positive not in (1, 2) or isinstance(positive, bool):
+    if (positive is not None and positive not in (1, 2)) or isinstance(positive, bool):
         raise InputError(f"positive must be 1 or 2, got {positive!r}.")
     if truth.dtype == torch.bool:
         return truth
@@ -197,6 +193,10 @@ def _evidence(truth: Tensor, positive: int) -> Tensor:
         raise InputError(
             f"truth must be of levels 0, 1 and 2, got values from {least} to {most}. Give a mask of 0 and 255 as bool."
         )
+    if positive is None and most == 1:
+        text = "truth has levels up to 1, and evidence is level 2: there is none. Give positive=1 if 1 is what maps must find."
+        warnings.warn(text, MisoGenWarning, stacklevel=3)
+    positive = positive or 2
     if truth.device.type == "cpu":  # numpy compares bytes many times faster
         return torch.from_numpy(np.asarray(truth.numpy() >= positive))
     return truth >= positive

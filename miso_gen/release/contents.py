@@ -14,6 +14,7 @@ from miso_gen.store import (
     PackedTarget,
     Problem,
     known_releases,
+    known_stores,
     open_dataset,
     open_target,
     read_manifest,
@@ -38,7 +39,7 @@ def contents_of(location: str | os.PathLike[str], options: Mapping[str, Any] | N
         CorruptStoreError: Its manifest, root or index is cut off or edited.
     """
     text = os.fspath(location).rstrip("/")
-    if not os.path.lexists(text) and (released := released_as(text)) is not None:
+    if not os.path.lexists(text) and (released := released_as(text) or _newest_without_images(text)) is not None:
         return released
     if text.rpartition("/")[2] == MANIFEST:
         text = text.removesuffix(MANIFEST).rstrip("/") or "."
@@ -59,6 +60,14 @@ def released_as(name: str, version: str | None = None) -> Manifest | None:
         name, _, version = name.partition("@")
     folder = known_releases().get((name, version))
     return None if folder is None else read_manifest(open_target(str(folder)))
+
+
+def _newest_without_images(name: str) -> Manifest | None:
+    """Return the manifest of the newest release of a name of which no images are here, None for none."""
+    if any(owner == name for owner, _ in known_stores()):
+        return None
+    newest = newest_release(name)
+    return None if newest is None else newest[0]
 
 
 def released_like(manifest: Manifest, apart_from: str) -> Manifest | None:

@@ -273,6 +273,8 @@ class _Releaser:
                 "Released versions never change: make another version, or choose another place with -o."
             )
         here = self.dataset.target
+        if isinstance(here, LocalTarget) and Path(here.root).resolve() in folder.resolve().parents:
+            raise OutputError(f"output must be the store {here.root} itself, or outside of it, got {folder}. Choose another.")
         own = isinstance(here, LocalTarget) and Path(here.root).resolve() == folder.resolve()
         if own and version != self.dataset.version:
             raise OutputError(

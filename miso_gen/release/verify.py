@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from miso_gen.errors import MisoGenError, StoreError
+from miso_gen.errors import IncompleteStoreError, MisoGenError, StoreError
 from miso_gen.recipe import Recipe
 from miso_gen.release.contents import contents_of, manifest_of, released_as, released_like
 from miso_gen.release.damage import release_damage, release_files
@@ -86,7 +86,7 @@ class Verification:
             many = f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
             return f"{self.name or self.location} {self.version}: {many}".replace(" :", ":")
         proof = f", {len(self.rebuilt)} of them rendered again" if self.rebuilt else ""
-        what = f"{self.name} {self.version}: {self.images} images{proof}, all as they should be"
+        what = f"{self.name} {self.version}: {self.images} image{'s' * (self.images != 1)}{proof}, all as they should be"
         return f"{what}; bit-identical to {self.compared_with}" if self.compared_with else what
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from miso_gen.store.local import LocalTarget
     from miso_gen.store.lock import BuildLock
     from miso_gen.store.manifest import MANIFEST, FileEntry, ImageEntry, Manifest, read_manifest
+    from miso_gen.store.map_files import MapFolder, MapProblem, lies_at, open_maps
+    from miso_gen.store.map_group import MapGroup, MapKind, MapPlace, StoredMap
+    from miso_gen.store.maps import MAPS, MapStore
     from miso_gen.store.named import known_releases, known_stores, locate, places, precedence
     from miso_gen.store.objects import ObjectTable
     from miso_gen.store.opening import open_store
@@ -50,6 +53,9 @@ _HOMES = {
     "lock": ("BuildLock",),
     "checksums": ("checksum",),
     "manifest": ("MANIFEST", "FileEntry", "ImageEntry", "Manifest", "read_manifest"),
+    "map_files": ("MapFolder", "MapProblem", "lies_at", "open_maps"),
+    "map_group": ("MapGroup", "MapKind", "MapPlace", "StoredMap"),
+    "maps": ("MAPS", "MapStore"),
     "named": ("known_releases", "known_stores", "locate", "places", "precedence"),
     "objects": ("ObjectTable",),
     "opening": ("open_store",),
@@ -75,6 +81,7 @@ _HOMES = {
 __all__ = [
     "LAYOUT",
     "MANIFEST",
+    "MAPS",
     "ArrayLayout",
     "BlockDigests",
     "BuildLock",
@@ -87,6 +94,12 @@ __all__ = [
     "ImageWriter",
     "LocalTarget",
     "Manifest",
+    "MapFolder",
+    "MapGroup",
+    "MapKind",
+    "MapPlace",
+    "MapProblem",
+    "MapStore",
     "ObjectTable",
     "PackedTarget",
     "Problem",
@@ -94,6 +107,7 @@ __all__ = [
     "ShardedImage",
     "StoreRoot",
     "StoredArray",
+    "StoredMap",
     "Target",
     "array_digest",
     "checksum",
@@ -104,10 +118,12 @@ __all__ = [
     "image_path",
     "known_releases",
     "known_stores",
+    "lies_at",
     "list_images",
     "locate",
     "offer_contents",
     "open_dataset",
+    "open_maps",
     "open_store",
     "open_target",
     "places",

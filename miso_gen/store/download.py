@@ -177,7 +177,7 @@ def fill(
         sleep: Waits a number of seconds between attempts.
 
     Returns:
-        What else to know if the bytes are wrong; see :class:`~miso_gen.store.sources.Stream`.
+        What else to know if the bytes are wrong; see :class:`~miso_gen.store.streams.Stream`.
 
     Raises:
         FileNotFoundError: The source has no such file.

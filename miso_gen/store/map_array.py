@@ -13,8 +13,8 @@ import numpy as np
 
 from miso_gen.errors import InputError
 from miso_gen.store import metadata
-from miso_gen.store.digests import BLOCK, BlockDigests, block_digest
-from miso_gen.store.layout import ArrayLayout
+from miso_gen.store.digests import BlockDigests, block_digest
+from miso_gen.store.layout import BLOCK, ArrayLayout
 from miso_gen.store.local import LocalTarget
 from miso_gen.store.shards import encode_chunk
 

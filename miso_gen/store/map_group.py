@@ -141,5 +141,5 @@ def plain(facts: Mapping[str, Any], what: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(json.dumps(dict(facts), allow_nan=False))
     except (TypeError, ValueError) as error:
         said = str(error).rstrip(".")
-        raise InputError(f"{what} must be a mapping of plain JSON, got none: {said}. Use str, int, float, bool and None.") from None
+        raise InputError(f"{what} must be a mapping of plain JSON, got none: {said}. Use str, int, float, bool.") from None
     return found

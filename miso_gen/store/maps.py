@@ -13,38 +13,29 @@ An array appears by one rename, so that a half-written map is never there. Sever
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from miso_gen.errors import CorruptStoreError, InputError, OutputError, StoreError, UnknownNameError
-from miso_gen.store import metadata
 from miso_gen.store.arrays import StoredArray, parse_array, read_json
 from miso_gen.store.digests import array_digest
 from miso_gen.store.local import LocalTarget
 from miso_gen.store.map_array import MapWriter, as_map
 from miso_gen.store.map_group import MapGroup, StoredMap, check_image_id, check_name, plain
-from miso_gen.store.target import attempt_id, write_errors
+from miso_gen.store.map_tree import METADATA, arrays_in, groups_in, is_array, make_group, place_array, put_away, sweep, unfinished
+from miso_gen.store.target import write_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    import os
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike
 
 MAPS: Final = "maps.zarr"  #: name of the folder beside a run
 MAPS_LAYOUT: Final = 1  #: version of the layout; a reader refuses a newer one
-_METADATA: Final = "zarr.json"
-_UNFINISHED: Final = ".tmp-"
-_STALE_S: Final = 86400.0  #: after which what nobody finished is removed
 _DATASET: Final = ("name", "version", "root_digest")
 _VERSIONS: Final = ("miso-gen", "numpy", "numcodecs")
-_RENAMES: Final = 20  #: tries against others that write the same map
 
 
 class MapStore:
@@ -57,6 +48,7 @@ class MapStore:
 
     Raises:
         StoreError: There is no store of maps, or one of a newer layout.
+        CorruptStoreError: Its ``zarr.json`` was cut off or edited.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -67,6 +59,9 @@ class MapStore:
             raise StoreError(f"{self.path} must be a store of maps, got {got}. Make maps first, or give another folder.")
         if root["maps_layout"] > MAPS_LAYOUT:
             raise StoreError(f"{self.path} must have layout {MAPS_LAYOUT}, got {root['maps_layout']}. Install a newer miso-gen.")
+        for key in ("dataset", "facts"):
+            if not isinstance(root.get(key), dict):
+                raise CorruptStoreError(f"{self.path} must say its data set and facts, got no {key}. Make the maps again.")
         self.dataset: dict[str, Any] = root["dataset"]
         self.facts: dict[str, Any] = root["facts"]
 
@@ -97,10 +92,12 @@ class MapStore:
         place = Path(path).expanduser().absolute()
         versions = {name: version(name) for name in _VERSIONS}
         root = {"maps_layout": MAPS_LAYOUT, "dataset": given, "generator": versions, "facts": said}
-        if not (place / _METADATA).is_file():
+        if not (place / METADATA).is_file():
             if place.is_file() or (place.is_dir() and any(place.iterdir())):
                 raise OutputError(f"{place} must be a store of maps or nothing, got something else. Choose another place.")
-            _appear(place, root, place.parent)
+            with write_errors(str(place)):
+                place.parent.mkdir(parents=True, exist_ok=True)
+            make_group(place.parent, place.name, root)
         try:
             store = cls(place)
         except StoreError as error:
@@ -111,7 +108,7 @@ class MapStore:
                     f"{place} must hold maps of {given['name']} {given['version']}, got another {key}, "
                     f"{store.dataset.get(key)!r} instead of {given[key]!r}. Choose another place."
                 )
-        store._sweep()
+        sweep(place)
         return store
 
     @classmethod
@@ -126,11 +123,12 @@ class MapStore:
 
     def models(self) -> tuple[str, ...]:
         """Return the names of models that have maps or a group for them, sorted."""
-        return tuple(name for name in self._groups("") if self._groups(name))
+        return tuple(name for name in groups_in(self.path) if groups_in(self.path / name))
 
     def explainers(self, model: str) -> tuple[str, ...]:
         """Return the names of the explainers of a model, sorted; none of a model that is not there."""
-        return self._groups(model)
+        check_name("model", model)
+        return groups_in(self.path / model)
 
     def group(self, model: str, explainer: str) -> MapGroup:
         """Return what the maps of a model and an explainer have in common.
@@ -155,8 +153,8 @@ class MapStore:
         """
         check_name("model", group.model)
         if self._group(group.model, group.explainer) is None:
-            self._make(group.model, {})
-            self._make(f"{group.model}/{group.explainer}", group.to_json())
+            make_group(self.path, group.model, {})
+            make_group(self.path, f"{group.model}/{group.explainer}", group.to_json())
         there = self.group(group.model, group.explainer)
         if there != group:
             mine, theirs = group.to_json(), there.to_json()
@@ -168,11 +166,12 @@ class MapStore:
 
     def ids(self, model: str, explainer: str) -> tuple[str, ...]:
         """Return the images that have a map, sorted; none of a group that is not there."""
-        return tuple(sorted(_arrays(f"{self.path}/{model}/{explainer}", "")))
+        return tuple(sorted(arrays_in(f"{self.path}/{_path(model, explainer)}")))
 
     def has(self, model: str, explainer: str, image_id: str) -> bool:
         """Whether there is a map of an image."""
-        return _is_array(f"{self.path}/{model}/{explainer}/{image_id}")
+        check_image_id(image_id)
+        return is_array(f"{self.path}/{_path(model, explainer)}/{image_id}")
 
     def write(
         self,
@@ -236,12 +235,13 @@ class MapStore:
         group = self.group(model, explainer)
         check_image_id(image_id)
         said = {"image_id": image_id, "target": None if target is None else int(target), "facts": plain(facts or {}, "facts")}
-        with self._unfinished() as folder:
-            writer = MapWriter(folder, tuple(int(size) for size in shape), group.at)
+        size = tuple(int(count) for count in shape)
+        with unfinished(self.path) as folder:
+            writer = MapWriter(str(folder), size[1:] if len(size) == 3 and size[0] == 1 else size, group.at)
             for top, left, values in tiles:
                 writer.add(top, left, as_map(values))
             writer.finish(said)
-            self._place(folder, f"{model}/{explainer}", image_id)
+            place_array(self.path, folder, _path(model, explainer), image_id)
 
     def read(self, model: str, explainer: str, image_id: str, *, verify: bool = False) -> StoredMap:
         """Return the map of an image.
@@ -262,9 +262,16 @@ class MapStore:
         if verify and array_digest(values) != said["digest"]:
             name = f"map of {image_id} in {self.path}/{model}/{explainer}"
             raise CorruptStoreError(f"{name} must match its digest, got other values. Make the map again.")
-        return StoredMap(
-            image_id, values, said["target"], said["blank"], said["constant"], said["digest"], said["facts"], group
-        )
+        return StoredMap(image_id, values, said["target"], said["blank"], said["constant"], said["digest"], said["facts"], group)
+
+    def about(self, model: str, explainer: str, image_id: str) -> dict[str, Any]:
+        """Return what is said of a map without its values: image_id, target, blank, constant, digest, facts.
+
+        Raises:
+            UnknownNameError: There is no such model, explainer or map.
+            CorruptStoreError: Its ``zarr.json`` was cut off or edited.
+        """
+        return self._array(model, explainer, image_id)[1]
 
     def open_values(self, model: str, explainer: str, image_id: str) -> StoredArray:
         """Return the values of a map as an array that reads what is asked for: ``array[1000:2000, :500]``.
@@ -283,15 +290,14 @@ class MapStore:
             UnknownNameError: There is no such model or explainer.
         """
         self.group(model, explainer)
-        with self._unfinished() as folder, write_errors(str(self.path)):
-            (self.path / model / explainer).rename(folder)  # gone at once, whatever happens while its files are deleted
+        put_away(self.path, self.path / model / explainer)
 
     def _array(self, model: str, explainer: str, image_id: str) -> tuple[StoredArray, dict[str, Any]]:
         path = f"{model}/{explainer}/{image_id}"
         if not self.has(model, explainer, image_id):
             raise UnknownNameError(f"image with a map in {model}/{explainer}", image_id, self.ids(model, explainer))
         target = LocalTarget(self.path)
-        name = f"{path}/{_METADATA}"
+        name = f"{path}/{METADATA}"
         document = read_json(target, name)
         layout = parse_array(document, target.describe(name))
         said = document.get("attributes", {}).get("miso", {})
@@ -302,121 +308,19 @@ class MapStore:
     def _document(self, path: str) -> dict[str, Any] | None:
         """Return ``attributes.miso`` of a group; None: there is no group."""
         try:
-            document = read_json(LocalTarget(self.path), f"{path}/{_METADATA}" if path else _METADATA)
+            document = read_json(LocalTarget(self.path), f"{path}/{METADATA}" if path else METADATA)
         except (FileNotFoundError, NotADirectoryError):
             return None
         found = document.get("attributes", {}).get("miso", {}) if document.get("node_type") == "group" else None
         return found if isinstance(found, dict) else None
 
     def _group(self, model: str, explainer: str) -> MapGroup | None:
-        check_name("model", model)
-        check_name("explainer", explainer)
-        found = self._document(f"{model}/{explainer}")
-        return None if found is None else MapGroup.of_json(found, f"{self.path}/{model}/{explainer}/{_METADATA}")
-
-    def _groups(self, path: str) -> tuple[str, ...]:
-        folder = self.path / path
-        if not folder.is_dir():
-            return ()
-        inner = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-        return tuple(entry.name for entry in inner if (entry / _METADATA).is_file())
-
-    def _make(self, path: str, attributes: Mapping[str, Any]) -> None:
-        """Make a group, unless one is there."""
-        if not (self.path / path / _METADATA).is_file():
-            _appear(self.path / path, attributes, self.path)
-
-    def _place(self, folder: str, group: str, image_id: str) -> None:
-        """Move a finished array to its place."""
-        path = group
-        for part in image_id.split("/")[:-1]:
-            path = f"{path}/{part}"
-            if _is_array(f"{self.path}/{path}"):
-                other = path.removeprefix(f"{group}/")
-                raise InputError(f"image id must not lie inside another with a map, got {image_id!r} in {other!r}. Rename it.")
-            self._make(path, {})
-        final = f"{self.path}/{group}/{image_id}"
-        target = LocalTarget(self.path)
-        for _ in range(_RENAMES):
-            try:
-                target.rename(os.path.relpath(folder, self.path), f"{group}/{image_id}")
-            except FileExistsError:
-                if not _is_array(final) and Path(final).exists():
-                    raise InputError(
-                        f"image id must not hold other images, got {image_id!r}, in which maps of some lie. Rename it."
-                    ) from None
-                self._put_away(final)
-            else:
-                return
-        raise OutputError(f"{final} must be written by one process at a time, got several. Give each its own images.")
-
-    def _put_away(self, final: str) -> None:
-        with self._unfinished() as old, write_errors(final):
-            try:
-                Path(final).rename(old)
-            except FileNotFoundError:  # somebody else was faster
-                return
-
-    @contextmanager
-    def _unfinished(self) -> Iterator[str]:
-        """Yield a place for a folder that is renamed later; what is still there afterwards is removed."""
-        folder = f"{self.path}/{_UNFINISHED}{attempt_id()}"
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _sweep(self) -> None:
-        for entry in self.path.iterdir():
-            if entry.name.startswith(_UNFINISHED):
-                try:
-                    stale = time.time() - entry.stat().st_mtime > _STALE_S
-                except FileNotFoundError:  # finished just now
-                    continue
-                if stale:
-                    shutil.rmtree(entry, ignore_errors=True)
+        path = _path(model, explainer)
+        found = self._document(path)
+        return None if found is None else MapGroup.of_json(found, f"{self.path}/{path}/{METADATA}")
 
 
-def _appear(folder: Path, attributes: Mapping[str, Any], beside: Path) -> None:
-    """Make a group with its ``zarr.json`` in one step, unless somebody else has; what is made lies in ``beside`` until then."""
-    part = beside / f"{_UNFINISHED}{attempt_id()}"
-    target = LocalTarget(part)
-    try:
-        target.write(_METADATA, metadata.group({"miso": dict(attributes)} if attributes else {}), atomic=False)
-        LocalTarget("/").rename(str(part), str(folder))
-    except FileExistsError:
-        pass
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _is_array(folder: str) -> bool:
-    """Whether a folder is an array: beside its ``zarr.json`` it has chunks, and not a group that is called like theirs."""
-    return (
-        os.path.isfile(f"{folder}/{_METADATA}")  # noqa: PTH113  # several times as fast, for each of thousands of maps
-        and os.path.isdir(f"{folder}/c")  # noqa: PTH112
-        and not os.path.exists(f"{folder}/c/{_METADATA}")  # noqa: PTH110
-    )
-
-
-def _arrays(folder: str, prefix: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for name in names:
-        inner = f"{folder}/{name}"
-        if _is_array(inner):
-            yield prefix + name
-        else:
-            yield from _arrays(inner, f"{prefix}{name}/")
-
-
-def has_maps(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder is a store of maps."""
-    try:
-        MapStore(path)
-    except StoreError:
-        return False
-    return True
+def _path(model: str, explainer: str) -> str:
+    check_name("model", model)
+    check_name("explainer", explainer)
+    return f"{model}/{explainer}"

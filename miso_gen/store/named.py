@@ -31,8 +31,13 @@ def locate(location: str | os.PathLike[str]) -> str | os.PathLike[str]:
             anything but a str.
 
     Raises:
-        StoreError: A name that no data set has; the message lists those that are there.
+        StoreError: A name that no data set has; the message lists those that are there. Or it is empty, or no path at all.
+        IncompleteStoreError: A fetch of this name has not finished.
     """
+    if not isinstance(location, str | os.PathLike) or not os.fspath(location):
+        raise StoreError(
+            f"store must be a path, a URL, or the name of a data set, got {location!r}. Names: {listing(_stores_here())}."
+        )
     if not isinstance(location, str) or os.path.lexists(location):
         return location
     name, at, version = location.partition("@")
@@ -109,12 +114,16 @@ def _is_store(path: Path) -> bool:
     return (path / IMAGES).is_dir() or ((path / MANIFEST).is_file() and any(path.glob("*.ozx")))
 
 
+def _stores_here() -> list[str]:
+    return [f"{name}@{version}" for name, version in known_stores()]
+
+
 def _unknown(text: str) -> StoreError:
     name, _, version = text.partition("@")
     begun = (path for place in places() for path in sorted((place / name).glob(f"{version or '*'}/{UNFINISHED}")))
     for path in begun:
         return unfinished(str(path.parent))
-    stores = [f"{name}@{version}" for name, version in known_stores()]
+    stores = _stores_here()
     names = list(dict.fromkeys(store.partition("@")[0] for store in stores))
     near = suggestion(text, stores if "@" in text else names)
     for (name, version), path in reversed(known_releases().items()):

@@ -39,10 +39,6 @@ def _betas(value: Any) -> Any:
     raise PydanticCustomError("expected", "two numbers, each from 0 to less than 1")
 
 
-def _named(value: Any) -> Any:
-    return {"type": value} if isinstance(value, str) else value
-
-
 class Steady(Parameters):
     """One learning rate for the whole training."""
 

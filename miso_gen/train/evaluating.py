@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from miso_gen.metrics import binary_scores, class_scores
-from miso_gen.train.feeding import Rows, all_logits, labels_of_items
+from miso_gen.train.feeding import Rows, all_logits, targets_of_items
 from miso_gen.train.losses import item_losses
 
 if TYPE_CHECKING:
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 def validate(model: nn.Module, task: Task, items: Items, weights: Tensor | None, device: torch.device) -> dict[str, float]:
     """Return ``val_loss``, ``val_auroc``, ``val_accuracy``, and of patches ``val_image_auroc``, over all ranks.
 
-    Of more than two classes, AUROC is the mean over classes against the rest. An image has the mean probability of its patches.
+    Of more than two classes, or of several at once, AUROC is the mean over classes, each against the rest. An image has the mean
+    probability of its patches.
     """
     logits = gathered(all_logits(model, task, items, device))
-    labels = torch.tensor(labels_of_items(items))
-    losses = item_losses(logits, labels, task.experiment.train.loss, None if weights is None else weights.cpu())
-    shares = probabilities(logits, task.experiment.train.loss)
+    labels = targets_of_items(task, items)
+    losses = item_losses(logits, labels, task.loss, None if weights is None else weights.cpu())
+    shares = probabilities(logits, task.loss)
     found = {
         "val_loss": float(losses.double().mean()),
         "val_auroc": _auroc(shares, labels),
@@ -43,7 +44,7 @@ def look(model: nn.Module, task: Task, items: Items, start: int, count: int, dev
     """Return the accuracy on so many items in a row, from item ``start`` on."""
     rows = np.arange(start, min(start + count, len(items)))
     logits = gathered(all_logits(model, task, Rows(items, rows), device))
-    return accuracy(logits, torch.tensor(labels_of_items(items)[rows]))
+    return accuracy(logits, targets_of_items(task, items)[rows])
 
 
 def probabilities(logits: Tensor, loss: str) -> Tensor:
@@ -53,7 +54,12 @@ def probabilities(logits: Tensor, loss: str) -> Tensor:
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Return the share of items whose greatest logit is that of their label; nan without items."""
+    """Return the share of items whose greatest logit is that of their label; nan without items.
+
+    Of labels (n, classes), the share of all 0 and 1 that the sign of their logit tells.
+    """
+    if labels.ndim == 2:
+        return float(((logits > 0) == (labels == 1)).double().mean())
     return float((logits.argmax(1) == labels).double().mean()) if len(labels) else nan
 
 
@@ -68,6 +74,8 @@ def gathered(part: Tensor) -> Tensor:
 
 
 def _auroc(shares: Tensor, labels: Tensor) -> float:
+    if labels.ndim == 2:
+        return float(binary_scores(shares.T, (labels == 1).T).auroc.nanmean())
     if shares.shape[1] == 2:
         return float(binary_scores(shares[:, 1], labels == 1).auroc)
     return float(class_scores(shares, labels).auroc.nanmean())
@@ -79,5 +87,6 @@ def _of_images(shares: Tensor, labels: Tensor, images: NDArray[np.int64]) -> tup
     where = torch.from_numpy(places)
     sums = torch.zeros(len(names), shares.shape[1], dtype=torch.float64).index_add_(0, where, shares)
     counts = torch.bincount(where, minlength=len(names))
-    greatest = torch.zeros(len(names), dtype=torch.int64).scatter_reduce_(0, where, labels, "amax")
+    places_of = where.view(-1, *[1] * (labels.ndim - 1)).expand_as(labels)
+    greatest = torch.zeros(len(names), *labels.shape[1:], dtype=torch.int64).scatter_reduce_(0, places_of, labels, "amax")
     return sums / counts[:, None], greatest

@@ -18,8 +18,8 @@ from miso_gen.train.experiment import BLOCKS, SCHEMA, TYPED, Experiment
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-#: What a higher room finds wrong with a checked experiment, ``explain`` and ``score`` say. It is given the experiment, and the item
-#: that it was read from: ``item.at(("explain", 0)).problem("...")`` is a problem with file, line and key path.
+#: What a higher room finds wrong with an experiment: with its ``explain`` or ``score``, say. It is given the experiment, and the
+#: item that it was read from: ``item.at(("explain", 0)).problem("a name")`` is a problem with file, line and key path.
 Check: TypeAlias = Callable[[Experiment, Item], list[Problem]]
 
 _OVERRIDING: Final = Overriding(example="train.epochs=3", paths="train.lr or models[0].form")

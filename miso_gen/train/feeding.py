@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
     from miso_gen.train.tasks import Part, Task
 
+Answer = TypeVar("Answer")
 Items = PatchDataset | BagDataset | ImageDataset
 
 
 def items_of(task: Task, part: Part, *, training: bool = False) -> Items:
-    """Return the items of a part; ``training``: augmented, and of bags at most as many patches as wanted.
+    """Return the items of a part.
 
+    To train on, they are augmented, have the truth where a loss needs it, and of bags at most as many patches as wanted.
     Pixels keep their stored type: :func:`as_images` makes floats of them where the network is.
 
     Raises:
@@ -39,7 +41,8 @@ def items_of(task: Task, part: Part, *, training: bool = False) -> Items:
     ids, wanted = task.ids[part], _wanted(task, part)
     if wanted is not None and task.reads != "patch":
         ids = tuple(ids[place] for place in _drawn(part, len(ids), wanted))
-    common: dict[str, Any] = {"ids": ids, "transform": transform, "stored": True}
+    truth = training and bool(train.pixel_loss)
+    common: dict[str, Any] = {"ids": ids, "transform": transform, "stored": True, "truth": truth}
     if task.reads == "image":
         return ImageDataset(task.dataset, **common)
     if task.reads == "bag":
@@ -73,6 +76,16 @@ def labels_of_items(items: Items) -> NDArray[np.int64]:
     return items.table.label if isinstance(items, TablePatches) else items.labels
 
 
+def targets_of(task: Task, labels: Tensor) -> Tensor:
+    """Return labels (n,) as a loss wants them: as they are; or of several classes at once (n, classes), 0 or 1 each."""
+    return labels[:, None] >> torch.arange(task.num_classes, device=labels.device) & 1 if task.several else labels
+
+
+def targets_of_items(task: Task, items: Items) -> Tensor:
+    """Return the targets of all items, see :func:`targets_of`."""
+    return targets_of(task, torch.tensor(labels_of_items(items)))
+
+
 def loader_of(task: Task, items: Items | Rows, *, training: bool, ranks: int = 1) -> PatchLoader:
     """Return a loader: shuffled to train, else in order. Of several ranks, all train on equally many batches."""
     train = task.experiment.train
@@ -98,8 +111,8 @@ def as_images(pixels: Tensor, device: torch.device) -> Tensor:
     return moved.to(torch.float32)
 
 
-def logits_of(model: Callable[..., Tensor], batch: dict[str, Any], device: torch.device) -> Tensor:
-    """Return the logits (B, classes) of a batch of patches, images or bags; bags are padded, with a mask."""
+def logits_of(model: Callable[..., Answer], batch: dict[str, Any], device: torch.device) -> Answer:
+    """Return what a model says of a batch of patches, images or bags: logits (B, classes). Bags are padded, with a mask."""
     pixels = batch["image"]
     if not isinstance(pixels, list):
         images = as_images(pixels, device)

@@ -10,7 +10,7 @@ import torch
 
 from miso_gen.models.weights import read_state
 from miso_gen.train.curves import learning_curves
-from miso_gen.train.recording import write_whole
+from miso_gen.train.recording import kept_weights, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,15 +21,10 @@ if TYPE_CHECKING:
 
     from miso_gen.train.tasks import Task
 
-CHECKPOINT, LAST, BEST, LOG, CURVES, BOARD = "checkpoint.pt", "last.pt", "best.pt", "log.csv", "curves.png", "tensorboard"
+CHECKPOINT, LOG, CURVES, BOARD = "checkpoint.pt", "log.csv", "curves.png", "tensorboard"
 COLUMNS = (
     "phase", "epoch", "step", "lr", "train_loss", "val_loss", "val_auroc", "val_accuracy", "val_image_auroc", "seconds", "waited",
 )  # fmt: skip
-
-
-def kept_weights(task: Task) -> str:
-    """Return the name of the file whose weights the network has in the end."""
-    return BEST if task.experiment.train.keep == "best" else LAST
 
 
 def base_weights(task: Task, folder: Path) -> dict[str, Tensor] | None:

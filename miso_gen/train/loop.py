@@ -7,40 +7,33 @@ generator. Checkpoints are taken between steps.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from miso_gen.errors import InputError, WorkError
-from miso_gen.models import create_model
 from miso_gen.rng import Stream
-from miso_gen.train.curves import learning_curves
+from miso_gen.train.blocks import EvaluationMode, Patience, Plateau
 from miso_gen.train.evaluating import look, validate
-from miso_gen.train.experiment import EvaluationMode, Patience, Plateau
-from miso_gen.train.feeding import items_of, labels_of_items, loader_of, logits_of
+from miso_gen.train.feeding import items_of, loader_of, logits_of, targets_of, targets_of_items
 from miso_gen.train.freezing import encoder_modules, set_frozen, still
-from miso_gen.train.losses import class_weights, item_losses
-from miso_gen.train.recording import energy, write_whole
+from miso_gen.train.keeping import CHECKPOINT, COLUMNS, RunFiles, base_weights
+from miso_gen.train.losses import class_weights, item_losses, pixel_losses
+from miso_gen.train.progress import Phase, Progress, phases_of
+from miso_gen.train.recording import BEST, LAST, energy
 from miso_gen.train.schedules import EvaluationStop, PatienceStop, PlateauSchedule
+from miso_gen.train.starting import WithPixels, draw_model, optimizer_of, seed_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lightning.fabric import Fabric
-    from torch import nn
+    from torch import Tensor
 
     from miso_gen.train.tasks import Task
-
-CHECKPOINT, LAST, BEST, LOG, CURVES, BOARD = "checkpoint.pt", "last.pt", "best.pt", "log.csv", "curves.png", "tensorboard"
-COLUMNS = (
-    "phase", "epoch", "step", "lr", "train_loss", "val_loss", "val_auroc", "val_accuracy", "val_image_auroc", "seconds", "waited",
-)  # fmt: skip
 
 
 class Watcher(Protocol):
@@ -69,75 +62,6 @@ class Silent:
         """See :class:`Watcher`."""
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A part of a training with an optimiser of its own.
-
-    Attributes:
-        name: ``head``: the encoder is frozen; ``all``.
-        epochs: Epochs at most.
-        frozen: Whether the encoder is frozen.
-        still_norm: Whether its running statistics stay, too.
-    """
-
-    name: str
-    epochs: int
-    frozen: bool = False
-    still_norm: bool = False
-
-
-@dataclass
-class Progress:
-    """Where a training is: plain numbers.
-
-    Attributes:
-        phase: Number of the phase.
-        epoch: Epochs of the phase that are done.
-        epochs: Epochs of all phases that are done.
-        step: Steps of the optimiser, of all phases.
-        loss: Sum of the losses of the items of this epoch, over all ranks.
-        items: How many they are.
-        seconds: Time of this epoch.
-        waited: Time of this epoch in which the loader was waited for.
-        total: Time in all, with validation.
-        joules: Energy in all; None: unknown.
-        best: Lowest validation loss of the phase.
-        best_epoch: Epoch of all phases that had it, from 1.
-        ended: Whether the phase ended early.
-        rows: The log.
-    """
-
-    phase: int = 0
-    epoch: int = 0
-    epochs: int = 0
-    step: int = 0
-    loss: float = 0.0
-    items: int = 0
-    seconds: float = 0.0
-    waited: float = 0.0
-    total: float = 0.0
-    joules: float | None = 0.0
-    best: float = math.inf
-    best_epoch: int | None = None
-    ended: bool = False
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-
-def phases_of(task: Task) -> list[Phase]:
-    """Return the phases of a training."""
-    train = task.experiment.train
-    last = Phase("all", train.epochs)
-    if train.two_phase is None:
-        return [last]
-    return [Phase("head", train.two_phase.epochs, True, train.two_phase.still_norm), last]
-
-
-def draw_model(task: Task) -> nn.Module:
-    """Return the network at the start, its weights drawn by the seed."""
-    torch.manual_seed(_seed(task.seed, "weights"))
-    return create_model(task.network, in_channels=task.in_channels, num_classes=task.num_classes, image_size=task.image_size)
-
-
 def run_training(fabric: Fabric, task: Task, folder: Path, watcher: Watcher | None = None) -> Progress:
     """Train, or go on with what the folder has; what every process of a training runs.
 
@@ -161,7 +85,7 @@ class Training:
     """
 
     def __init__(self, fabric: Fabric, task: Task, folder: Path, watcher: Watcher) -> None:
-        self.fabric, self.task, self.folder = fabric, task, folder
+        self.fabric, self.task, self.files = fabric, task, RunFiles(fabric, folder, task.name)
         self.plan = task.experiment.train
         self.watcher: Watcher = watcher if fabric.is_global_zero else Silent()
         self.phases, self.progress = phases_of(task), Progress()
@@ -173,10 +97,15 @@ class Training:
                 f"train.batch must be at most {len(self.items) // fabric.world_size} for {len(self.items)} items and "
                 f"{fabric.world_size} processes, got {self.plan.batch}."
             )
-        self.model = draw_model(task).to(fabric.device)
+        self.model = draw_model(task)
+        base = base_weights(task, folder)
+        if base is not None:
+            self.model.load_state_dict(base)
+        self.model.to(fabric.device)
         if fabric.device.type == "cuda":
             self.model.to(memory_format=torch.channels_last)
-        weights = class_weights(self.plan.class_weights, labels_of_items(self.items), task.num_classes)
+        labels = targets_of_items(task, self.items).numpy()
+        weights = class_weights(self.plan.class_weights, labels, task.num_classes)
         self.weights = None if weights is None else weights.to(fabric.device)
         self.encoder = encoder_modules(self.model, task.network.head)
         self._loss = torch.zeros((), dtype=torch.float64, device=fabric.device)  # of this rank, since it was last added up
@@ -195,8 +124,7 @@ class Training:
 
     def run(self) -> Progress:
         """Train to the end."""
-        path = self.folder / CHECKPOINT
-        state = torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+        state = self.files.checkpoint()
         if state is not None:
             self._take(state)
         windows = -(-len(self.loader) // self.plan.accumulate)
@@ -219,22 +147,16 @@ class Training:
         self.schedule = PlateauSchedule(self.plan.schedule if isinstance(self.plan.schedule, Plateau) else None, self.plan.lr)
         self.patience = PatienceStop(self.plan.stop if isinstance(self.plan.stop, Patience) else None)
         self.looks = EvaluationStop(self.plan.stop if isinstance(self.plan.stop, EvaluationMode) else None)
-        optimizer = self._optimizer(parameters)
+        optimizer = optimizer_of(self.plan, parameters)
         if state is not None:
             optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             self.patience.load_state_dict(state["patience"])
             self.looks.load_state_dict(state["looks"])
             self.fabric.strategy.precision.load_state_dict(state["precision"])
-        called: Any = torch.compile(self.model) if self.plan.compile else self.model
+        asked = WithPixels(self.model) if self.plan.pixel_loss else self.model
+        called: Any = torch.compile(asked) if self.plan.compile else asked
         self.called, self.optimizer = self.fabric.setup(called, optimizer)
-
-    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        plan = self.plan
-        common: dict[str, Any] = {"lr": plan.lr, "weight_decay": plan.weight_decay}
-        if plan.optimizer == "sgd":
-            return torch.optim.SGD(parameters, **common, momentum=plan.momentum or 0.0)
-        return {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax}[plan.optimizer](parameters, **common)
 
     # --- an epoch -----------------------------------------------------------------------------------------------------
 
@@ -267,15 +189,24 @@ class Training:
 
     def _batch(self, number: int, batch: dict[str, Any], steps: bool) -> None:
         """Add the gradient of a batch."""
-        fabric, device = self.fabric, self.fabric.device
-        torch.manual_seed(_seed(self.task.seed, "batch", self.progress.epochs, number, fabric.global_rank))
-        labels = batch["label"].to(device)
+        fabric = self.fabric
+        torch.manual_seed(seed_of(self.task.seed, "batch", self.progress.epochs, number, fabric.global_rank))
         with fabric.no_backward_sync(self.called, enabled=not steps) if fabric.world_size > 1 else nullcontext():
-            logits = logits_of(self.called, batch, device)
-            loss = item_losses(logits, labels, self.plan.loss, self.weights).sum()
+            loss = self._losses(batch).sum()
             fabric.backward(loss / self._window(number))
         self._loss += loss.detach()
-        self.progress.items += len(labels) * fabric.world_size
+        self.progress.items += len(batch["label"]) * fabric.world_size
+
+    def _losses(self, batch: dict[str, Any]) -> Tensor:
+        """Return the loss of each item of a batch, (B,)."""
+        device, weight = self.fabric.device, self.plan.pixel_loss
+        labels = targets_of(self.task, batch["label"].to(device))
+        found = logits_of(self.called, batch, device)
+        if not weight:
+            return item_losses(found, labels, self.task.loss, self.weights)
+        logits, pixels = found
+        losses = item_losses(logits, labels, self.task.loss, self.weights)
+        return losses + weight * pixel_losses(pixels, batch["truth"].to(device))
 
     def _window(self, number: int) -> int:
         """Return how many items of this rank the step has that a batch belongs to: their mean loss is made smaller."""
@@ -326,9 +257,8 @@ class Training:
         progress.epoch, progress.epochs = progress.epoch + 1, progress.epochs + 1
         progress.loss, progress.items, progress.seconds, progress.waited = 0.0, 0, 0.0, 0.0
         self.loader.set_epoch(progress.epochs)
-        if self.fabric.is_global_zero:
-            self._write_log()
-            self.watcher.say(f"{self.task.name}: " + ", ".join(f"{name} {_short(row[name])}" for name in COLUMNS if name in row))
+        self.files.write_log(progress.rows)
+        self.watcher.say(f"{self.task.name}: " + ", ".join(f"{name} {_short(row[name])}" for name in COLUMNS if name in row))
         self.save()
 
     def _decide(self, loss: float | None) -> None:
@@ -336,7 +266,7 @@ class Training:
         progress = self.progress
         if loss is not None and loss < progress.best:
             progress.best, progress.best_epoch = loss, progress.epochs + 1
-            self._write_weights(BEST)
+            self.files.write(BEST, self.model.state_dict())
         self.schedule.epoch(loss)
         self.patience.epoch(loss)
         for group in self.optimizer.param_groups:
@@ -347,12 +277,11 @@ class Training:
         """Go to the next phase, from the best weights."""
         progress = self.progress
         if progress.phase + 1 < len(self.phases) and progress.best_epoch is not None:
-            self.fabric.barrier()
-            self.model.load_state_dict(torch.load(self.folder / BEST, map_location=self.fabric.device, weights_only=True))
+            self.model.load_state_dict(self.files.weights(BEST))
             progress.best, progress.best_epoch = math.inf, None
         progress.phase, progress.epoch, progress.ended = progress.phase + 1, 0, False
         if progress.phase == len(self.phases):
-            self._write_weights(LAST)
+            self.files.write(LAST, self.model.state_dict())
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 
@@ -360,20 +289,18 @@ class Training:
         """Write a checkpoint; every rank calls it."""
         self._add_losses()
         self._add_costs()
-        if self.fabric.is_global_zero:
-            state = {
-                "digest": self.task.digest,
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "loader": self.loader.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "patience": self.patience.state_dict(),
-                "looks": self.looks.state_dict(),
-                "progress": vars(self.progress),
-            }
-            self._write_state(CHECKPOINT, state)
-        self.fabric.barrier()
+        state = {
+            "digest": self.task.digest,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "loader": self.loader.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "patience": self.patience.state_dict(),
+            "looks": self.looks.state_dict(),
+            "progress": vars(self.progress),
+        }
+        self.files.write(CHECKPOINT, state)
 
     def _take(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
@@ -382,16 +309,6 @@ class Training:
         self.progress = Progress(**state["progress"])
         if not self.fabric.is_global_zero:
             self.progress.loss = 0.0
-
-    def _write_weights(self, name: str) -> None:
-        if self.fabric.is_global_zero:
-            self._write_state(name, self.model.state_dict())
-        self.fabric.barrier()
-
-    def _write_state(self, name: str, state: dict[str, Any]) -> None:
-        data = io.BytesIO()
-        torch.save(state, data)
-        write_whole(self.folder / name, data.getvalue())
 
     def _add_losses(self) -> None:
         """Add up the losses of all ranks, on the first."""
@@ -408,34 +325,6 @@ class Training:
         known = self.progress.joules is not None and joules is not None and self._joules is not None and joules >= self._joules
         self.progress.joules = self.progress.joules + joules - self._joules if known else None  # type: ignore[operator]
         self._began, self._joules = now, joules
-
-    def _write_log(self) -> None:
-        rows = self.progress.rows
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_whole(self.folder / LOG, text.getvalue().encode())
-        write_whole(self.folder / CURVES, learning_curves(rows, self.task.name))
-        board = _board(self.folder / BOARD)
-        if board is not None:
-            with board:
-                for name, value in rows[-1].items():
-                    if isinstance(value, int | float) and name not in ("epoch", "step"):
-                        board.add_scalar(name, value, rows[-1]["epoch"])
-
-
-def _board(folder: Path) -> Any:
-    """Return a writer for TensorBoard, None where that is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder))
-
-
-def _seed(*address: str | int) -> int:
-    return Stream("train", *address).word() >> 1
 
 
 def _short(value: Any) -> str:

@@ -48,18 +48,35 @@ def item_losses(logits: Tensor, labels: Tensor, loss: str = "auto", weights: Ten
     return (values if weights is None else values * weights).mean(1)
 
 
+def pixel_losses(logits: Tensor, truth: Tensor) -> Tensor:
+    """Return the loss of the pixels of each image, (B,) float32: the mean over its pixels of -log softmax(logits)_truth.
+
+    Args:
+        logits: (B, levels, H, W), of each pixel's level.
+        truth: (B, H, W) of whole numbers from 0 to levels - 1.
+
+    Raises:
+        InputError: Shapes don't fit.
+
+    Source: Tjoa & Guan (mabCAM), who add 5 times it to the cross-entropy of the class.
+    """
+    if (len(logits), *logits.shape[2:]) != tuple(truth.shape):
+        raise InputError(f"truth must have the pixels of logits, {tuple(logits.shape)}, got {tuple(truth.shape)}.")
+    return functional.cross_entropy(logits.float(), truth.long(), reduction="none").mean((1, 2))
+
+
 def class_weights(weights: Any, labels: NDArray[np.int64], classes: int) -> Tensor | None:
     """Return the weight of each class, (classes,) float32; None: all 1.
 
     Args:
         weights: ``none``; ``balanced``: items / (classes x items of the class), 0 for a class without items; or numbers.
-        labels: (n,) labels of what is trained on.
+        labels: Of what is trained on: (n,), one class each; or (n, classes), 0 or 1 each.
         classes: Number of classes.
     """
     if weights == "none":
         return None
     if weights == "balanced":
-        counts = np.bincount(labels, minlength=classes)
+        counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
         shares = np.divide(len(labels), classes * counts, out=np.zeros(classes), where=counts > 0)
         return torch.from_numpy(shares.astype(np.float32))
     return torch.tensor(weights, dtype=torch.float32)

@@ -13,6 +13,8 @@ from miso_gen.errors import InputError
 from miso_gen.metrics import DECISIONS, decide, prediction_maps
 from miso_gen.metrics.patch_maps import legacy_prediction_maps
 from miso_gen.models import offer_of
+from miso_gen.store.map_group import MapGroup
+from miso_gen.store.maps import MAPS, MapStore
 from miso_gen.train.evaluating import probabilities
 from miso_gen.train.feeding import Items, all_logits, items_of, loader_of, logits_of
 from miso_gen.train.loop import Silent, Watcher
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
 
     from miso_gen.data.patches import PatchTable
     from miso_gen.metrics.patch_maps import PredictionMaps
+    from miso_gen.store.map_group import MapKind, MapPlace
     from miso_gen.train.tasks import Part, Task
 
 PREDICTIONS: Final = "predictions"
-PATCHES, IMAGES, MAPS = "patches.parquet", "images.parquet", "maps"
+PATCHES, IMAGES = "patches.parquet", "images.parquet"
+_EXPLAINERS: Final = ("ppm", "pcm", "ppm-legacy", "pcm-legacy", "heatmap")
 ITSELF: Final = "network"  #: rule of images that the network decides itself
 
 
@@ -38,10 +42,11 @@ class Predictions:
     """What a network says of the images of a part.
 
     Attributes:
-        folder: ``patches.parquet``, ``images.parquet``, ``maps/KIND/IMAGE.npy``.
+        folder: ``patches.parquet``, ``images.parquet``, and ``maps.zarr``, a :class:`miso_gen.store.MapStore`.
         images: One row an image and rule: image_id, scenario, split, label, rule, probability of ``positive``, predicted.
         patches: One row a patch: where it is, its label, a logit and a probability of each class; None: it reads no patches.
-        maps: Kinds of maps that were written: ``ppm``, ``pcm``, ``ppm-legacy``, ``pcm-legacy``, ``heatmap``.
+        maps: Explainers that the store has maps of now, the model being called like the run: ``ppm``, ``pcm``, ``ppm-legacy``,
+            ``pcm-legacy``, ``heatmap``.
     """
 
     folder: Path
@@ -63,7 +68,8 @@ def predict(
 
     Of a network that reads patches, cells of half a patch get the mean probability of ``positive`` over the patches that cover
     them (PCM), and whether that is at least 0.5 (PPM); the six decision rules make the class of the image of them. Where it reads
-    images or bags, it decides itself. Heat maps of networks that have their own are written of whole images, (maps, h, w) each.
+    images or bags, it decides itself. Heat maps of networks that have their own are written of whole images, (maps, h, w), or
+    (h, w) where there is one whatever the class. Maps of an earlier prediction of the network in the same folder are removed.
 
     Args:
         run: A trained network, or the folder of its run.
@@ -75,6 +81,7 @@ def predict(
 
     Raises:
         InputError: The run has not finished, its data are others now, or the part has no images.
+        OutputError: The folder holds maps of another data set, or can't be written.
     """
     trained = run if isinstance(run, TrainedModel) else TrainedModel.of(run)
     task = trained.task
@@ -83,9 +90,9 @@ def predict(
     if not 0 <= positive < task.num_classes:
         raise InputError(f"positive must be a class from 0 to {task.num_classes - 1}, got {positive}.")
     device = torch.device(chosen_device(trained.experiment))
-    work = _Work(
-        task, trained.load().to(device), device, part, positive, Path(out or trained.folder / PREDICTIONS / part), watcher
-    )
+    folder = Path(out or trained.folder / PREDICTIONS / part)
+    facts = {"run": trained.record["digest"], "training_seed": task.seed, "part": part, "versions": trained.record["versions"]}
+    work = _Work(task, trained.load().to(device), device, part, positive, _Maps(folder / MAPS, task, facts), watcher)
     return work.of_patches(legacy) if task.reads == "patch" else work.of_images()
 
 
@@ -98,7 +105,7 @@ class _Work:
         device: Where it is.
         part: The part.
         positive: The class that maps speak of.
-        folder: Where to write.
+        maps: Where maps go; tables lie beside them.
         watcher: Told of every image.
     """
 
@@ -109,10 +116,10 @@ class _Work:
         device: torch.device,
         part: Part,
         positive: int,
-        folder: Path,
+        maps: _Maps,
         watcher: Watcher | None,
     ) -> None:
-        self.task, self.model, self.device, self.positive, self.folder = task, model, device, positive, folder
+        self.task, self.model, self.device, self.positive, self.maps = task, model, device, positive, maps
         self.watcher, self.part = watcher or Silent(), part
         self.items: Items = items_of(task, part)
         self.name = f"{task.name}, {part}"
@@ -125,17 +132,19 @@ class _Work:
         shares = self._shares(logits)
         patches = _patch_frame(table, logits, shares)
         rows: list[dict[str, Any]] = []
+        kinds = {"": prediction_maps} | ({"-legacy": legacy_prediction_maps} if legacy else {})
+        for suffix in kinds:
+            for kind in ("ppm", "pcm"):
+                self.maps.begin(f"{kind}{suffix}", kind, table, self.positive, signed=bool(suffix))
         self.watcher.start(self.name, len(table.ids))
         for image in table.ids:
-            kinds = {"": prediction_maps} | ({"-legacy": legacy_prediction_maps} if legacy else {})
             for suffix, make in kinds.items():
                 maps = make(table, shares[:, self.positive], image)
-                self._write_map(f"ppm{suffix}", image, maps.ppm.numpy())
-                self._write_map(f"pcm{suffix}", image, maps.pcm.numpy())
+                self.maps.write(f"ppm{suffix}", image, maps.ppm.numpy(), self.positive)
+                self.maps.write(f"pcm{suffix}", image, maps.pcm.numpy(), self.positive)
                 rows += self._decided(image, maps, is_legacy=bool(suffix))
             self.watcher.step(self.name, 1)
-        names = ("ppm", "pcm") + (("ppm-legacy", "pcm-legacy") if legacy else ())
-        return self._written(rows, patches, names)
+        return self._written(rows, patches)
 
     def of_images(self) -> Predictions:
         """Predict images or bags."""
@@ -148,13 +157,17 @@ class _Work:
                 logits = logits_of(self.model, batch, self.device).float().cpu()
                 shares = self._shares(logits)
                 maps = logits_of(self.model.heatmap, batch, self.device).float().cpu().numpy() if heatmap else None  # type: ignore[arg-type]
+                if maps is not None and not rows:
+                    size = self.task.dataset[batch["image_id"][0]].shape[-2:]
+                    signed = offer_of(self.model).heatmap == "classes"
+                    self.maps.begin_heatmap(size, tuple(batch["image"].shape[-2:]), maps.shape[-2:], signed=signed)
                 for number, image in enumerate(batch["image_id"]):
                     if maps is not None:
-                        self._write_map("heatmap", image, maps[number])
+                        self.maps.write("heatmap", image, maps[number], None)
                     predicted = int(logits[number].argmax())
                     rows.append(self._row(image, ITSELF, float(shares[number, self.positive]), predicted))
                     self.watcher.step(self.name, 1)
-        return self._written(rows, None, ("heatmap",) if heatmap else ())
+        return self._written(rows, None)
 
     def _shares(self, logits: Tensor) -> NDArray[np.float64]:
         found: NDArray[np.float64] = probabilities(logits, self.task.experiment.train.loss).numpy()
@@ -173,22 +186,51 @@ class _Work:
         known = {name: self.index.at[image, name] for name in ("scenario", "split", "label")}
         return {"image_id": image, **known, "rule": rule, "probability": probability, "predicted": predicted}
 
-    def _write_map(self, kind: str, image: str, values: NDArray[Any]) -> None:
-        from io import BytesIO
-
-        data = BytesIO()
-        np.save(data, np.asarray(values, np.float32))
-        write_whole(self.folder / MAPS / kind / f"{image}.npy", data.getvalue())
-
-    def _written(self, rows: list[dict[str, Any]], patches: pd.DataFrame | None, maps: tuple[str, ...]) -> Predictions:
+    def _written(self, rows: list[dict[str, Any]], patches: pd.DataFrame | None) -> Predictions:
         import pandas as pd
 
-        images = pd.DataFrame(rows)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / IMAGES, images.to_parquet(index=False))
+        images, folder = pd.DataFrame(rows), self.maps.store.path.parent
+        write_whole(folder / IMAGES, images.to_parquet(index=False))
         if patches is not None:
-            write_whole(self.folder / PATCHES, patches.to_parquet(index=False))
-        return Predictions(self.folder, images, patches, maps)
+            write_whole(folder / PATCHES, patches.to_parquet(index=False))
+        return Predictions(folder, images, patches, tuple(self.maps.begun))
+
+
+class _Maps:
+    """The store that the maps of one network go to; those of an earlier prediction leave it, others stay.
+
+    Args:
+        place: Its folder.
+        task: What was trained.
+        facts: What is said of every group of maps.
+    """
+
+    def __init__(self, place: Path, task: Task, facts: dict[str, Any]) -> None:
+        dataset = {name: getattr(task.dataset, name) for name in ("name", "version", "root_digest")}
+        self.store, self.model, self.facts = MapStore.create(place, dataset=dataset), task.name, facts
+        self.begun: list[str] = []
+        for name in set(_EXPLAINERS) & set(self.store.explainers(self.model)):
+            self.store.remove(self.model, name)
+
+    def begin(self, name: str, kind: MapKind, table: PatchTable, positive: int, *, signed: bool) -> None:
+        """Begin maps of patches."""
+        facts = {**self.facts, "positive": positive, "patch_size": table.size, "shift": table.shift}
+        self._add(MapGroup(self.model, name, {"type": name}, kind, "grid", table.size // 2, signed, facts))
+
+    def begin_heatmap(self, image: tuple[int, ...], given: tuple[int, ...], heat: tuple[int, ...], *, signed: bool) -> None:
+        """Begin maps of the network itself, of size ``heat`` for an image that it is given in size ``given``."""
+        facts = {**self.facts, "input_size": list(given)}
+        at: MapPlace = "pixel" if heat == image else "grid"
+        # Cells of a layer are seldom a whole number of pixels, so no side is given.
+        self._add(MapGroup(self.model, "heatmap", {"type": "heatmap"}, "heatmap", at, None, signed, facts))
+
+    def write(self, name: str, image: str, values: NDArray[Any], target: int | None) -> None:
+        """Write the map of an image."""
+        self.store.write(self.model, name, image, values, target=target)
+
+    def _add(self, group: MapGroup) -> None:
+        self.store.add_group(group)
+        self.begun.append(group.explainer)
 
 
 def _patch_frame(table: PatchTable, logits: Tensor, shares: NDArray[np.float64]) -> pd.DataFrame:

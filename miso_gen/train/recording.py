@@ -9,13 +9,22 @@ import resource
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from miso_gen.models import count_parameters, create_model
+
+if TYPE_CHECKING:
+    from miso_gen.train.progress import Progress
+    from miso_gen.train.tasks import Task
+
+FORMAT: Final = 1  #: version of run.json
+LAST, BEST = "last.pt", "best.pt"  #: weights of the last epoch, and of that with the lowest validation loss
 _PACKAGES: Final = ("miso-gen", "torch", "lightning", "torchvision", "timm", "numpy")
 _RAPL: Final = Path("/sys/class/powercap/intel-rapl:0/energy_uj")  # of the first processor
 
@@ -90,3 +99,66 @@ def energy(device: torch.device) -> float | None:
         return int(_RAPL.read_text("ascii")) / 1e6
     except (OSError, ValueError):
         return None
+
+
+def kept_weights(task: Task) -> str:
+    """Return the name of the file whose weights the network has in the end."""
+    return BEST if task.experiment.train.keep == "best" else LAST
+
+
+def beginning(task: Task, device: str, precision: str) -> dict[str, Any]:
+    """Return what is known before a training."""
+    dataset = task.dataset
+    return {
+        "format": FORMAT,
+        "state": "started",
+        "name": task.name,
+        "digest": task.digest,
+        "scenario": task.scenario,
+        "model": task.network.to_spec(),
+        "seed": task.seed,
+        "reads": task.reads,
+        "in_channels": task.in_channels,
+        "num_classes": task.num_classes,
+        "labels": "several" if task.several else "one",
+        "loss": task.loss,
+        "base": None if task.base is None else task.base.folder_name,
+        "image_size": list(task.image_size),
+        "experiment": task.experiment.to_spec(),
+        "dataset": {"name": dataset.name, "version": dataset.version, "root_digest": dataset.root_digest},
+        "device": device_name(torch.device(device)),
+        "devices": task.experiment.train.devices,
+        "precision": precision,
+        "versions": versions(),
+        "revision": git_revision(Path.cwd()),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def ending(task: Task, progress: Progress, memory: dict[str, int]) -> dict[str, Any]:
+    """Return what is known after it."""
+    with torch.device("meta"):
+        model = create_model(
+            {**task.network.to_spec(), "weights": "none"},
+            in_channels=task.in_channels,
+            num_classes=task.num_classes,
+            image_size=task.image_size,
+        )
+    rows = progress.rows
+    busy = sum(row["seconds"] for row in rows)
+    waited = sum(row["waited"] for row in rows)
+    return {
+        "state": "finished",
+        "weights": kept_weights(task),
+        "parameters": count_parameters(model),
+        "images": {part: len(ids) for part, ids in task.ids.items()},
+        "epochs": progress.epochs,
+        "steps": progress.step,
+        "best_epoch": progress.best_epoch,
+        "last": rows[-1] if rows else None,
+        "seconds": round(progress.total, 3),
+        "loader_share": round(waited / busy, 4) if busy else None,
+        "peak_memory_bytes": memory,
+        "energy_j": None if progress.joules is None else round(progress.joules, 1),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from miso_gen.train import experiment
+    from miso_gen.train import blocks
 
 
 class PlateauSchedule:
-    """The learning rate falls where the validation loss does not; see :class:`miso_gen.train.experiment.Plateau`.
+    """The learning rate falls where the validation loss does not; see :class:`miso_gen.train.blocks.Plateau`.
 
     Args:
         plan: Its numbers; None: the rate stays.
@@ -22,7 +22,7 @@ class PlateauSchedule:
         lr: The rate now.
     """
 
-    def __init__(self, plan: experiment.Plateau | None, lr: float) -> None:
+    def __init__(self, plan: blocks.Plateau | None, lr: float) -> None:
         self.plan, self.lr = plan, lr
         self.best, self.bad = inf, 0
 
@@ -58,7 +58,7 @@ class PatienceStop:
         plan: How many; None: never.
     """
 
-    def __init__(self, plan: experiment.Patience | None) -> None:
+    def __init__(self, plan: blocks.Patience | None) -> None:
         self.plan = plan
         self.best, self.bad = inf, 0
 
@@ -82,7 +82,7 @@ class PatienceStop:
 
 
 class EvaluationStop:
-    """Ends by looks at parts of the validation items; see :class:`miso_gen.train.experiment.EvaluationMode`.
+    """Ends by looks at parts of the validation items; see :class:`miso_gen.train.blocks.EvaluationMode`.
 
     Args:
         plan: Its numbers; None: never.
@@ -92,7 +92,7 @@ class EvaluationStop:
         done: Whether training ends.
     """
 
-    def __init__(self, plan: experiment.EvaluationMode | None) -> None:
+    def __init__(self, plan: blocks.EvaluationMode | None) -> None:
         self.plan = plan
         self.best, self.bad, self.looks, self.done = -inf, 0, 0, False
 

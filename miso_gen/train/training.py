@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,20 +13,23 @@ import torch
 from lightning.fabric import Fabric
 
 from miso_gen.errors import InputError, OutputError, WorkError
-from miso_gen.models import count_parameters, create_model
+from miso_gen.models import create_model
 from miso_gen.models.weights import read_state
 from miso_gen.train.experiment import Experiment
 from miso_gen.train.experiment_file import load_experiment
-from miso_gen.train.loop import BEST, CHECKPOINT, LAST, Progress, Silent, Watcher, run_training
-from miso_gen.train.recording import device_name, git_revision, peak_memory, versions, write_json
+from miso_gen.train.keeping import CHECKPOINT
+from miso_gen.train.locking import locked
+from miso_gen.train.loop import Silent, Watcher, run_training
+from miso_gen.train.recording import BEST, LAST, beginning, ending, peak_memory, write_json
 from miso_gen.train.tasks import Task, tasks_of
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from miso_gen.train.progress import Progress
+
 RUN: Final = "run.json"
 RUNS: Final = "runs"  #: folder of runs, in the current one
-FORMAT: Final = 1  #: version of run.json
 _PRECISIONS: Final = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -39,11 +41,14 @@ class TrainedModel:
         folder: Its run: ``run.json``, ``log.csv``, ``curves.png``, weights.
         record: What ``run.json`` says.
         cached: Whether it had been trained before.
+        asked: What was asked for when it was found or made; None: what its record says. Weights are the same, test images and
+            what follows them may differ.
     """
 
     folder: Path
     record: Mapping[str, Any]
     cached: bool = False
+    asked: Task | None = None
 
     @classmethod
     def of(cls, folder: str | Path) -> TrainedModel:
@@ -61,7 +66,7 @@ class TrainedModel:
     @property
     def name(self) -> str:
         """Scenario, network and seed: ``evp-vgg19-0``."""
-        return str(self.record["name"])
+        return str(self.record["name"]) if self.asked is None else self.asked.name
 
     @property
     def weights(self) -> Path:
@@ -71,7 +76,7 @@ class TrainedModel:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment that it is of."""
-        return load_experiment(self.record["experiment"])
+        return load_experiment(self.record["experiment"]) if self.asked is None else self.asked.experiment
 
     @cached_property
     def task(self) -> Task:
@@ -80,6 +85,8 @@ class TrainedModel:
         Raises:
             InputError: The data set, or a file of weights, is no longer what it was.
         """
+        if self.asked is not None:
+            return self.asked
         found = next((task for task in tasks_of(self.experiment) if task.digest == self.record["digest"]), None)
         if found is None:
             raise InputError(f"inputs of {self.folder} must be those it was trained on, got others. Train again.")
@@ -104,7 +111,7 @@ def train(
     resume: bool = True,
     watcher: Watcher | None = None,
 ) -> list[TrainedModel]:
-    """Train the networks of an experiment: by scenario, then network, then seed.
+    """Train the networks of an experiment: by scenario, then network, then seed. Bases come first; they are not returned.
 
     Each has a folder of its own, named by scenario, network, seed and the digest of everything that decides its weights. What
     has been trained before is not trained again; what was broken off goes on where it was, also within an epoch, and ends with
@@ -119,6 +126,7 @@ def train(
     Raises:
         InputError: The experiment is wrong, or does not fit the data.
         StoreError: There is no store, or it can't be read.
+        OutputError: A folder can't be written, has another run, or another process trains in it.
         WorkError: The loss is no longer finite.
         MissingExtraError: A package of the extra ``eval`` is not installed.
     """
@@ -127,6 +135,8 @@ def train(
     watcher = watcher or Silent()
     tasks = tasks_of(plan)
     device, precision = chosen_device(plan), chosen_precision(plan)  # complains before any work
+    for base in {task.base.digest: task.base for task in tasks if task.base is not None}.values():
+        _train_one(base, folder / base.folder_name, device, precision, resume, watcher)
     return [_train_one(task, folder / task.folder_name, device, precision, resume, watcher) for task in tasks]
 
 
@@ -159,28 +169,40 @@ def chosen_precision(experiment: Experiment) -> str:
 
 
 def _train_one(task: Task, folder: Path, device: str, precision: str, resume: bool, watcher: Watcher) -> TrainedModel:
-    record = _record(folder) if resume else None
-    if record is not None and record.get("digest") != task.digest:
-        raise OutputError(f"{folder} must be a run of this experiment, got another one. Give another folder.")
-    if record is not None and record["state"] == "finished":
-        watcher.say(f"{task.name}: trained before, {folder}")
-        return TrainedModel(folder, record, cached=True)
+    found = _finished(task, folder, watcher) if resume else None
+    if found is not None:
+        return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} must be a folder that can be written, got {error.strerror}. Give another one.") from None
-    if not resume:
-        for name in (RUN, CHECKPOINT, BEST, LAST):
-            (folder / name).unlink(missing_ok=True)
-    record = _beginning(task, device, precision)
-    if (folder / CHECKPOINT).is_file():
-        watcher.say(f"{task.name}: goes on from {folder / CHECKPOINT}")
-    write_json(folder / RUN, record)
-    progress, memory = _launched(task, folder, device, precision, watcher)
-    record |= _ending(task, progress, memory)
-    write_json(folder / RUN, record)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    return TrainedModel(folder, record)
+    with locked(folder):
+        found = _finished(task, folder, watcher) if resume else None  # by another process, meanwhile
+        if found is not None:
+            return found
+        if not resume:
+            for name in (RUN, CHECKPOINT, BEST, LAST):
+                (folder / name).unlink(missing_ok=True)
+        record = beginning(task, device, precision)
+        if (folder / CHECKPOINT).is_file():
+            watcher.say(f"{task.name}: goes on from {folder / CHECKPOINT}")
+        write_json(folder / RUN, record)
+        progress, memory = _launched(task, folder, device, precision, watcher)
+        record |= ending(task, progress, memory)
+        write_json(folder / RUN, record)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    return TrainedModel(folder, record, asked=task)
+
+
+def _finished(task: Task, folder: Path, watcher: Watcher) -> TrainedModel | None:
+    """Return what the folder has if it is finished; None: there is still something to do."""
+    record = _record(folder)
+    if record is not None and record.get("digest") != task.digest:
+        raise OutputError(f"{folder} must be a run of this experiment, got another one. Give another folder.")
+    if record is None or record["state"] != "finished":
+        return None
+    watcher.say(f"{task.name}: trained before, {folder}")
+    return TrainedModel(folder, record, cached=True, asked=task)
 
 
 def _launched(task: Task, folder: Path, device: str, precision: str, watcher: Watcher) -> tuple[Progress, dict[str, int]]:
@@ -211,61 +233,6 @@ def _worked(fabric: Fabric, task: Task, folder: Path, watcher: Watcher | None) -
         torch.cuda.reset_peak_memory_stats(fabric.device)
     progress = run_training(fabric, task, folder, watcher)
     return progress, peak_memory(fabric.device)
-
-
-def _beginning(task: Task, device: str, precision: str) -> dict[str, Any]:
-    """Return what is known before a training."""
-    dataset = task.dataset
-    return {
-        "format": FORMAT,
-        "state": "started",
-        "name": task.name,
-        "digest": task.digest,
-        "scenario": task.scenario,
-        "model": task.network.to_spec(),
-        "seed": task.seed,
-        "reads": task.reads,
-        "in_channels": task.in_channels,
-        "num_classes": task.num_classes,
-        "image_size": list(task.image_size),
-        "experiment": task.experiment.to_spec(),
-        "dataset": {"name": dataset.name, "version": dataset.version, "root_digest": dataset.root_digest},
-        "device": device_name(torch.device(device)),
-        "devices": task.experiment.train.devices,
-        "precision": precision,
-        "versions": versions(),
-        "revision": git_revision(Path.cwd()),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _ending(task: Task, progress: Progress, memory: dict[str, int]) -> dict[str, Any]:
-    """Return what is known after it."""
-    with torch.device("meta"):
-        model = create_model(
-            {**task.network.to_spec(), "weights": "none"},
-            in_channels=task.in_channels,
-            num_classes=task.num_classes,
-            image_size=task.image_size,
-        )
-    rows = progress.rows
-    busy = sum(row["seconds"] for row in rows)
-    waited = sum(row["waited"] for row in rows)
-    return {
-        "state": "finished",
-        "weights": BEST if task.experiment.train.keep == "best" else LAST,
-        "parameters": count_parameters(model),
-        "images": {part: len(ids) for part, ids in task.ids.items()},
-        "epochs": progress.epochs,
-        "steps": progress.step,
-        "best_epoch": progress.best_epoch,
-        "last": rows[-1] if rows else None,
-        "seconds": round(progress.total, 3),
-        "loader_share": round(waited / busy, 4) if busy else None,
-        "peak_memory_bytes": memory,
-        "energy_j": None if progress.joules is None else round(progress.joules, 1),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

@@ -82,6 +82,15 @@ def test_masks_need_no_binariser() -> None:
     assert torch.equal(one.compute()["values"].nan_to_num(-1), METRICS.get("dice")().score(MAPS > 0.5, TRUTH).nan_to_num(-1))
 
 
+@pytest.mark.parametrize("name", ["dice", "auroc"])
+def test_arrays_and_batches_of_none(name: str) -> None:
+    one = MapScore(name)
+    one.update(MAPS[:0], TRUTH[:0])
+    one.update(MAPS.numpy(), TRUTH.numpy())
+    one.update(MAPS.numpy()[:0], TRUTH.numpy()[:0])
+    assert torch.allclose(one.compute()["values"], expected(name), equal_nan=True)
+
+
 def test_direction() -> None:
     assert MapScore("dice").higher_is_better is True
     assert MapScore("mae").higher_is_better is False
@@ -90,5 +99,9 @@ def test_direction() -> None:
 def test_errors() -> None:
     with pytest.raises(InputError, match="average='pooled' must have a metric of counts, got auroc"):
         MapScore("auroc", average="pooled")
+    with pytest.raises(InputError, match="map must be an array or a tensor of numbers, got None"):
+        MapScore("dice").update(None, TRUTH)
+    with pytest.raises(InputError, match="truth must have the shape of the map"):
+        MapScore("dice").update(MAPS[:0], TRUTH)
     with pytest.raises(InputError, match="average must be 'image' or 'pooled', got 'micro'"):
         MapScore("dice", average="micro")  # type: ignore[arg-type]

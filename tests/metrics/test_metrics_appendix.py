@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from miso_gen.metrics import DECISIONS, MAP_BINARIZERS, METRICS, MODEL_METRICS, 
 from miso_gen.metrics.appendix import COLUMNS, NOTHING, as_csv, as_latex, as_markdown
 
 ROWS = metric_table()
+COLUMN = r">\{\\raggedright\\arraybackslash\}p\{\\dimexpr (0\.\d+)\\linewidth-2\\tabcolsep\\relax\}"
 BY_NAME = {(row["family"], row["name"]): row for row in ROWS}
 
 
@@ -75,7 +77,12 @@ def test_markdown() -> None:
 def test_latex() -> None:
     text = as_latex(ROWS)
     lines = text.splitlines()
-    assert lines[0] == rf"\begin{{longtable}}{{{'l' * len(COLUMNS)}}}"
+    assert lines[0].startswith(r"% Needs \usepackage{array,booktabs,longtable};")
+    assert lines[1] == r"\begin{longtable}{@{}"
+    columns = lines[2 : lines.index("@{}}")]
+    assert len(columns) == len(COLUMNS)
+    widths = [float(re.fullmatch(COLUMN, line)[1]) for line in columns]  # type: ignore[index]
+    assert sum(widths) == pytest.approx(1, abs=1e-3)  # all of the line, less what lies between columns
     assert lines[-1] == r"\end{longtable}"
     body = lines[lines.index(r"\endhead") + 1 : -2]
     assert len(body) == len(ROWS)

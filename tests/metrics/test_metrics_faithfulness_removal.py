@@ -327,6 +327,13 @@ def test_models_that_return_no_logits(metric: AskingMetric) -> None:
             metric.score(replace(found, model=model))
 
 
+@pytest.mark.parametrize("name", ["images", "maps", "target"])
+def test_arrays_are_refused(name: str) -> None:
+    found = explained(2, 5, 6)
+    with pytest.raises(InputError, match=f"{name} must be a tensor, got ndarray"):
+        Deletion(steps=2).score(replace(found, **{name: getattr(found, name).numpy()}))
+
+
 @pytest.mark.parametrize(
     ("cls", "spec"),
     [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from miso_gen.errors import InputError, RecipeError, UnknownNameError
+from miso_gen.errors import InputError, MisoGenWarning, RecipeError, UnknownNameError
 from miso_gen.metrics import MAP_BINARIZERS, METRICS, score, scoring
 from miso_gen.metrics.binarizers.quantile import Quantile
 from miso_gen.metrics.scores.pointing_game import PointingGame
@@ -207,11 +207,12 @@ def test_maps_of_cells_at_pixels() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"map": np.zeros((3, 4))}, r"truth must have the shape of the map, \(3, 4\), got \(20, 31\)"),
+        ({"map": np.zeros((3, 4))}, r"map and truth must have one shape, got \(3, 4\) and \(20, 31\)\. Resize the map"),
         ({"map": np.zeros((20, 31), np.int32)}, "map must be floating, uint8 or bool, got torch.int32"),
         ({"map": np.zeros(5)}, r"map must have shape \(\.\.\., H, W\)"),
-        ({"map": np.array([["a", "b"]])}, "map and truth must be of numbers"),
-        ({"map": None}, "map and truth must be arrays or tensors"),
+        ({"map": np.array([["a", "b"]])}, "map must be an array or a tensor of numbers, got values of <U1"),
+        ({"map": None}, "map must be an array or a tensor of numbers, got None"),
+        ({"truth": [[1, 2], [3]]}, "truth must be an array or a tensor, got rows of different lengths"),
         ({"truth": np.full((20, 31), 255)}, r"truth must be of levels 0, 1 and 2, got values from 255 to 255\. Give a mask"),
         ({"truth": np.zeros((20, 31))}, "truth must be of levels 0, 1 and 2, or bool, got torch.float64"),
         ({"positive": 3}, "positive must be 1 or 2, got 3"),
@@ -229,13 +230,32 @@ def test_maps_of_cells_at_pixels() -> None:
         ({"map": np.full((20, 31), -0.5), "metrics": ["relevance-mass"]}, "map must have no negative values for relevance-mass"),
         ({"map": np.full((20, 31), 1.5), "metrics": ["max-dice"]}, r"map must be in \[0, 1\] for max-dice, got 1\.5"),
         ({"map": np.full((20, 31), 1.5), "levels": 256}, r"map must be in \[0, 1\] for levels=256"),
-        ({"instances": np.zeros((3, 4), int)}, r"instances must have the shape of the map, \(20, 31\), got \(3, 4\)"),
+        ({"instances": np.zeros((3, 4), int)}, r"instances must have the shape of map and truth, \(20, 31\), got \(3, 4\)"),
     ],
 )
 def test_errors(change: dict[str, Any], message: str) -> None:
     arguments = {"map": np.full((20, 31), 0.5), "truth": np.zeros((20, 31), np.uint8), "metrics": ["dice"], **change}
     with pytest.raises(InputError, match=message):
         score(arguments.pop("map"), arguments.pop("truth"), **arguments)
+
+
+@pytest.mark.parametrize("leading", [(0,), (2, 0)])
+def test_no_maps_have_no_scores(leading: tuple[int, ...]) -> None:
+    for map in (np.zeros((*leading, 4, 5), kind) for kind in (np.uint8, np.float32, bool)):
+        for name, values in score(map, np.zeros((*leading, 4, 5), np.uint8)).items():
+            assert isinstance(values, np.ndarray), name
+            assert (values.shape, values.dtype) == (leading, np.float64)
+    assert score(torch.zeros(*leading, 4, 5), torch.zeros(*leading, 4, 5, dtype=torch.bool), ["dice"])["dice"].shape == leading
+
+
+def test_a_mask_of_0_and_1_is_told() -> None:
+    """Who says no level, and has none of evidence, may have meant another; who says it, knows."""
+    map, mask = np.eye(6), np.eye(6, dtype=np.uint8)
+    with pytest.warns(MisoGenWarning, match=r"levels up to 1, and evidence is level 2: there is none\. Give positive=1"):
+        assert np.isnan(score(map, mask, ["auroc"])["auroc"])
+    assert np.isnan(score(map, mask, ["auroc"], positive=2)["auroc"])
+    assert np.isnan(score(map, 0 * mask, ["auroc"])["auroc"])  # a control without any object
+    assert score(map, mask, ["auroc"], positive=1) == score(map, 2 * mask, ["auroc"]) == {"auroc": 1.0}
 
 
 def test_unknown_names() -> None:

@@ -133,6 +133,17 @@ def test_nothing_is_released_twice(stores, here):
     assert make_release(stores["toy"], date=DAY, version="1.0.1").decision.step == "patch"
 
 
+def test_not_inside_the_store(stores, here):
+    """A folder in a store is damage to it; the store itself may become a release."""
+    shutil.copytree(stores["toy"], here / "toy")
+    for inner in ("toy/images.zarr/out", "toy/out", "toy/../toy/imports"):
+        with pytest.raises(OutputError, match=f"output must be the store .*toy itself, or outside of it, got {inner}"):
+            make_release(here / "toy", inner, date=DAY)
+    assert files_of(here / "toy") == files_of(stores["toy"])
+    assert run_command("release", "toy", "-o", "toy", "--date", DAY)
+    assert verify("toy").ok
+
+
 def test_a_name_must_be_that_of_what_it_names(stores, here):
     make_release(stores["toy"], date=DAY)
     shutil.copytree(here / "datasets/toy/1.0.0", here / "datasets/toy/9.9.9")

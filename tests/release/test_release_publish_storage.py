@@ -8,11 +8,12 @@ import threading
 from base64 import b64decode
 from collections import Counter
 
+import fsspec
 import pytest
 from fakes import TOKEN
 from release_folder import TEXTS, contents, make_release, texts
 
-from miso_gen.errors import InputError, WorkError
+from miso_gen.errors import InputError, MissingExtraError, WorkError
 from miso_gen.release.publication import read_publication
 from miso_gen.release.publishing import publish, storage
 from miso_gen.store import open_target
@@ -331,6 +332,31 @@ def test_no_bucket_and_no_permission(s3, release):
     finally:
         wire.app = app
     assert TOKEN not in str(caught.getrepr(style="long", chain=True))
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "expected", "message"),
+    [
+        ("gs://b/p", ImportError("Install gcsfs"), MissingExtraError, r"pip install 'miso-gen\[gcs\]'"),
+        (
+            "sftp://h/p",
+            ImportError('requires "paramiko"'),
+            InputError,
+            r'sftp://: requires "paramiko"\. Install what',
+        ),
+        ("hdfs://h/p", OSError("Unable to load libjvm\nand more"), InputError, "hdfs://: Unable to load libjvm"),
+    ],
+)
+def test_packages_that_are_not_there(release, monkeypatch, url, error, expected, message):
+    """Only extras that there are stand in an advice."""
+
+    def missing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(expected, match=message) as caught:
+        send(release, (url, {}))
+    assert ("miso-gen[" in str(caught.value)) == (expected is MissingExtraError)
 
 
 def test_publishing_to_a_second_place_keeps_the_first(release, tmp_path):

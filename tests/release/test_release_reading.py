@@ -22,7 +22,7 @@ from releasing import assert_equal_datasets, release_store
 from miso_gen.build import build
 from miso_gen.check import check
 from miso_gen.describe import describe
-from miso_gen.errors import CorruptStoreError, OutputError, StoreError, UnknownNameError
+from miso_gen.errors import CorruptStoreError, IncompleteStoreError, OutputError, StoreError, UnknownNameError
 from miso_gen.geometry import Box
 from miso_gen.recipe import load_recipe
 from miso_gen.release.contents import contents_of
@@ -353,7 +353,20 @@ def test_the_texts_alone(texts: Path, colour_release: Path, monkeypatch: pytest.
     monkeypatch.chdir(texts.parents[2])
     with pytest.raises(StoreError, match=r"got its manifest\.json in datasets/colour/1\.0\.0 alone\. Build them"):
         open_dataset("colour@1.0.0")
-    assert contents_of(texts) == contents_of("colour@1.0.0") == contents_of(colour_release)
+    assert contents_of(texts) == contents_of("colour@1.0.0") == contents_of("colour") == contents_of(colour_release)
+
+
+def test_an_unfinished_fetch(colour_release: Path, tmp_path: Path) -> None:
+    """It is told from a store that is none, whatever is asked of it."""
+    (tmp_path / "manifest.json.part").write_bytes((colour_release / "manifest.json").read_bytes())
+    message = r"must hold a whole release, got a download that has not finished\. Run the same miso-gen fetch again"
+    for read in (open_dataset, validate_store, describe, verify, contents_of):
+        with pytest.raises(IncompleteStoreError, match=message):
+            read(str(tmp_path))
+    for command in ("verify", "info", "check"):
+        done = cli(command, tmp_path)
+        assert done.exit_code == 2
+        assert "a download that has not finished" in done.output
 
 
 def test_the_texts_are_built_again(texts: Path, colour_store: Path) -> None:

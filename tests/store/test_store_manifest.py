@@ -6,7 +6,7 @@ import json
 import math
 import random
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import blake3
 import pytest
@@ -14,8 +14,11 @@ from building import literal_root_digest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_gen.errors import CorruptStoreError, StoreError
+from miso_gen.errors import CorruptStoreError, IncompleteStoreError, StoreError
 from miso_gen.store import FileEntry, ImageEntry, Manifest, open_target, read_manifest, root_digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEX = "0123456789abcdef"
 digests = st.text(HEX, min_size=64, max_size=64)
@@ -242,3 +245,12 @@ def test_reading(tmp_path: Any) -> None:
     target.write("manifest.json", b"{")
     with pytest.raises(CorruptStoreError, match=r"release/manifest\.json must be the manifest"):
         read_manifest(target)
+
+
+def test_a_place_that_a_fetch_has_not_filled(tmp_path: Path) -> None:
+    assert read_manifest(open_target(str(tmp_path))) is None
+    (tmp_path / "manifest.json.part").write_bytes(b"")
+    with pytest.raises(IncompleteStoreError, match=r"got a download that has not finished\. Run the same miso-gen fetch again"):
+        read_manifest(open_target(str(tmp_path)))
+    (tmp_path / "manifest.json").write_bytes(example().to_bytes())
+    assert read_manifest(open_target(str(tmp_path))) == example()

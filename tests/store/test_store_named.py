@@ -110,10 +110,27 @@ def test_a_folder_of_that_name_is_opened(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["./toy", "toy/", "datasets/toy", "Toy@1.0.0", "toy_1", ".", "", "a/b@1.0.0", "s3://a@1.0.0", "a@b/c"]
+    "name", ["./toy", "toy/", "datasets/toy", "Toy@1.0.0", "toy_1", ".", "a/b@1.0.0", "s3://a@1.0.0", "a@b/c"]
 )
 def test_paths_are_no_names(name):
     assert locate(name) == name
+
+
+@pytest.mark.parametrize("nothing", ["", None, 3])
+def test_what_is_no_place_at_all(tmp_path, nothing):
+    make(tmp_path / "one/toy/1.0.0")
+    with pytest.raises(StoreError, match=rf"store must be a path, a URL, or .*, got {nothing!r}\. Names: toy@1\.0\.0"):
+        open_dataset(nothing)
+
+
+def test_a_fetch_that_has_not_finished(tmp_path):
+    """A download is told from a store that is none, by its name and by its folder."""
+    folder = tmp_path / "one/toy/1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json.part").write_bytes(b"")
+    for place in ("toy", "toy@1.0.0", folder):
+        with pytest.raises(IncompleteStoreError, match=r"1\.0\.0 must hold a whole release, got a download that has not"):
+            open_dataset(place)
 
 
 def test_only_texts_are_names(tmp_path):

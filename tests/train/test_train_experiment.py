@@ -83,6 +83,13 @@ WRONG = {
     "train: {stop: {type: patience, epochs: 0}}": "train.stop.epochs must be greater than 0, got 0.",
     "train: {two_phase: {still_norm: true}}": "train.two_phase.epochs must be given, got nothing.",
     "train: {momentum: 0.9}": "train must be without momentum unless optimizer is sgd",
+    "train: {optimizer: sgd, betas: [0.5, 0.999]}": "train must be without betas if optimizer is sgd",
+    "train: {betas: [0.5, 1.0]}": "train.betas must be two numbers, each from 0 to less than 1, got [0.5, 1.0].",
+    "train: {betas: 0.5}": "train.betas must be two numbers, each from 0 to less than 1, got 0.5.",
+    "train: {pixel_loss: -1}": "train.pixel_loss must be at least 0.0, got -1.",
+    "train: {base: {seed: 1}}": "train.base.epochs must be given, got nothing.",
+    "train: {base: {epochs: 1, epoch: 2}}": "train.base.epoch must be one of the keys epochs, seed",
+    "train: {base: {epochs: 1}, two_phase: {epochs: 1}}": "train must be without two_phase if it has a base",
     "train: {class_weights: [1, 0]}": "train.class_weights must be none, balanced, or a list of positive numbers",
     "splits: {share: 1.0}": "splits.share must be less than 1.0, got 1.0.",
     "patches: {background: {valu: 1}}": "patches.background must be drop, keep, or {value: 0.5, margin: 0.05}, got {valu: 1}.",
@@ -106,6 +113,12 @@ def test_what_is_wrong_is_named_with_its_line(line, said):
     assert str(caught.value).startswith("experiment:9: ")
 
 
+def test_a_smoke_test_has_a_small_base():
+    found = smoke(load_experiment(TEXT, {"train.base": {"epochs": 9, "seed": 4}}))
+    assert (found.train.base.epochs, found.train.base.seed) == (1, 4)
+    assert load_experiment(found.to_spec()) == found
+
+
 def test_a_smoke_test_is_the_same_experiment_but_small():
     found = load_experiment(TEXT, {"train.two_phase": {"epochs": 9, "still_norm": True}, "train.accumulate": 2})
     small = smoke(found)
@@ -114,6 +127,39 @@ def test_a_smoke_test_is_the_same_experiment_but_small():
     assert small.train.subset.patches == small.train.subset.images == 2 * 36 * 2
     assert small.models == found.models
     assert load_experiment(small.to_spec()) == small
+
+
+def test_higher_rooms_add_their_problems():
+    """They see the checked experiment and the lines of the file, and are asked only where the rest is right."""
+    asked = []
+
+    def known(experiment, item):
+        asked.append(experiment)
+        return [
+            item.at(("explain", place)).at(("type",)).problem("saliency or attention", "See the list.")
+            for place, one in enumerate(experiment.explain)
+            if one["type"] not in ("saliency", "attention")
+        ]
+
+    def scored(experiment, item):
+        return [] if experiment.score == "all" else [item.at(("score",)).problem("all")]
+
+    right = load_experiment(TEXT, checks=(known, scored))
+    assert right == load_experiment(TEXT)
+    assert asked == [right]
+    with pytest.raises(RecipeError) as caught:
+        load_experiment(TEXT, ["explain[1].type=lime", "score=[mae]"], checks=(known, scored))
+    assert str(caught.value).splitlines() == [
+        "--set explain[1].type: explain[1].type must be saliency or attention, got 'lime'. See the list.",
+        "--set score: score must be all, got ['mae'].",
+    ]
+    wrong = TEXT.replace("attention", "attentoin")
+    with pytest.raises(RecipeError, match=r"^experiment:7: explain\[1\].type must be saliency or attention, got 'attentoin'"):
+        load_experiment(wrong, checks=[known])
+    asked.clear()
+    with pytest.raises(RecipeError, match=r"train\.lr must be greater than 0"):
+        load_experiment(TEXT, ["train.lr=0"], checks=(known,))
+    assert asked == []
 
 
 def test_all_problems_are_listed():
@@ -132,7 +178,8 @@ def test_all_problems_are_listed():
         ("a: [\n", (), "the experiment must be valid YAML"),
         ("- a\n- b\n", (), "the experiment must be a mapping"),
         (TEXT, ["train.lr"], "--set must be key.path=value, got 'train.lr'."),
-        (TEXT, ["models[7].type=vgg19"], "the key after models must be less than 2, got 7."),
+        (TEXT, ["models[7].type=vgg19"], "the number in models must be less than 2, got 7."),
+        (TEXT, ["models.vgg19.form=wide"], "the key after models must be one of 0, 1, got 'vgg19'."),
         (TEXT, ["train[0]=3"], "train must be a list, to have [0]"),
         (TEXT, ["train..lr=3"], "--set must name a key path"),
         (TEXT, ["train.lr=0"], "--set train.lr: train.lr must be greater than 0.0, got 0."),

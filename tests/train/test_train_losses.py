@@ -57,5 +57,7 @@ def test_balanced_weights_give_each_class_the_same_sum():
     assert found.tolist() == pytest.approx([6 / 12, 6 / 4, 0.0, 6 / 8])
     sums = np.bincount(labels, found.numpy()[labels], 4)
     assert sums.tolist() == pytest.approx([1.5, 1.5, 0.0, 1.5])
+    several = np.array([[1, 0, 1], [1, 0, 0], [1, 0, 0], [0, 0, 1]])  # items / (classes x items of the class)
+    assert class_weights("balanced", several, 3).tolist() == pytest.approx([4 / 9, 0.0, 4 / 6])
     assert class_weights("none", labels, 4) is None
     assert class_weights((1.0, 2.0), labels, 2).tolist() == [1.0, 2.0]

@@ -9,10 +9,10 @@ import torch
 from tiny_network import NAME
 
 from miso_gen.data import ImageDataset, PatchDataset
-from miso_gen.errors import InputError
+from miso_gen.errors import InputError, OutputError
 from miso_gen.metrics import DECISIONS
 from miso_gen.metrics.patch_maps import PredictionMaps, legacy_prediction_maps
-from miso_gen.store import open_dataset
+from miso_gen.store import MapGroup, MapStore, open_dataset
 from miso_gen.train import TrainedModel, predict, train
 
 
@@ -28,6 +28,13 @@ def run(store, tmp_path_factory) -> TrainedModel:
         "train": {"epochs": 1, "batch": 16, "lr": 0.003, "subset": {"patches": 100}},
     }
     return train(plan, tmp_path_factory.mktemp("runs"))[0]
+
+
+def stored(found, explainer, image):
+    """The one map of an image that a prediction left in its store."""
+    store = MapStore.open(found.folder / "maps.zarr")
+    (model,) = store.models()
+    return store.read(model, explainer, image, verify=True)
 
 
 def literal_map(frame, column, height, width):
@@ -68,7 +75,16 @@ def test_tables_and_maps_are_written(run):
     pd.testing.assert_frame_equal(pd.read_parquet(found.folder / "images.parquet"), found.images)
     pd.testing.assert_frame_equal(pd.read_parquet(found.folder / "patches.parquet"), found.patches)
     assert found.maps == ("ppm", "pcm", "ppm-legacy", "pcm-legacy")
-    assert len(list((found.folder / "maps").rglob("*.npy"))) == 8 * 4
+    maps = MapStore.open(found.folder / "maps.zarr")
+    assert maps.models() == (run.name,) == ("evp-tiny-for-tests-0",)
+    assert set(maps.explainers(run.name)) == set(found.maps)
+    for explainer in found.maps:
+        assert maps.ids(run.name, explainer) == tuple(sorted(run.task.ids["test"]))
+        group = maps.group(run.name, explainer)
+        assert (group.kind, group.at, group.cell_px) == (explainer.removesuffix("-legacy"), "grid", 16)
+        assert group.signed is explainer.endswith("-legacy")
+        assert group.facts["run"] == run.record["digest"]
+    assert maps.dataset == run.record["dataset"]
     assert len(found.images) == 8 * 12
     assert set(found.images["rule"]) == set(DECISIONS.names())
     assert set(predict(run).images["rule"]) == {name for name, rule in DECISIONS if not rule.legacy}
@@ -83,11 +99,11 @@ def test_maps_and_rules_follow_from_the_patches(run, store):
         mine = found.patches[found.patches["image_id"] == image]
         pcm = literal_map(mine, "probability_1", height, width)
         ppm = np.where(np.isnan(pcm), np.nan, pcm >= 0.5)
-        np.testing.assert_allclose(np.load(found.folder / "maps" / "pcm" / f"{image}.npy"), pcm, atol=1e-6)
-        np.testing.assert_array_equal(np.load(found.folder / "maps" / "ppm" / f"{image}.npy"), ppm)
+        np.testing.assert_allclose(stored(found, "pcm", image).values, pcm, atol=1e-6)
+        np.testing.assert_array_equal(stored(found, "ppm", image).values, ppm)
         maps = PredictionMaps(torch.from_numpy(ppm.astype(np.float64)), torch.from_numpy(pcm))
         legacy = legacy_prediction_maps(table, found.patches["probability_1"].to_numpy(), image)
-        np.testing.assert_allclose(np.load(found.folder / "maps" / "pcm-legacy" / f"{image}.npy"), legacy.pcm.numpy(), atol=1e-6)
+        np.testing.assert_allclose(stored(found, "pcm-legacy", image).values, legacy.pcm.numpy(), atol=1e-6)
         rows = found.images[found.images["image_id"] == image].set_index("rule")
         label = dataset.table.set_index("image_id").at[image, "label"]
         for name, rule in DECISIONS:
@@ -98,11 +114,29 @@ def test_maps_and_rules_follow_from_the_patches(run, store):
 
 
 def test_maps_may_speak_of_the_other_class(run):
-    one, other = predict(run), None
-    hot = np.load(one.folder / "maps" / "pcm" / "evp/test/0001.npy")
-    other = predict(run, run.folder / "other", positive=0)
-    cold = np.load(other.folder / "maps" / "pcm" / "evp/test/0001.npy")
-    np.testing.assert_allclose(hot + cold, np.where(np.isnan(hot), np.nan, 1.0), atol=1e-6)
+    hot = stored(predict(run), "pcm", "evp/test/0001")
+    cold = stored(predict(run, run.folder / "other", positive=0), "pcm", "evp/test/0001")
+    assert (hot.target, cold.target) == (1, 0)
+    np.testing.assert_allclose(hot.values + cold.values, np.where(np.isnan(hot.values), np.nan, 1.0), atol=1e-6)
+
+
+def test_later_predictions_replace_earlier_ones(run, store, tmp_path):
+    first = predict(run, tmp_path, legacy=True)
+    theirs = MapGroup(run.name, "saliency", {"type": "saliency"}, "pixel", "pixel")
+    MapStore.open(first.folder / "maps.zarr").add_group(theirs)
+    assert stored(first, "pcm", "evp/test/0001").group.facts["part"] == "test"
+    again = predict(run, tmp_path, part="validation", positive=0)
+    maps = MapStore.open(again.folder / "maps.zarr")
+    assert maps.explainers(run.name) == ("pcm", "ppm", "saliency")
+    assert maps.ids(run.name, "pcm") == tuple(sorted(run.task.ids["validation"]))
+    assert maps.group(run.name, "pcm").facts["positive"] == 0
+
+
+def test_maps_of_another_data_set_stay(run, tmp_path):
+    there = MapStore.create(tmp_path / "maps.zarr", dataset={"name": "other", "version": "1", "root_digest": None})
+    with pytest.raises(OutputError, match=r"must hold maps of .*, got another name, 'other' instead of"):
+        predict(run, tmp_path)
+    assert MapStore.open(there.path).dataset["name"] == "other"
 
 
 def test_the_part_decides_the_images(run):
@@ -124,8 +158,10 @@ def test_networks_of_images_decide_themselves_and_show_where(plan, tmp_path, sto
         assert (row["image_id"], row["label"], row["rule"]) == (item["image_id"], item["label"], "network")
         assert row["probability"] == pytest.approx(float(logits.double().softmax(0)[1]), abs=1e-5)
         assert row["predicted"] == int(logits.argmax())
-        written = np.load(found.folder / "maps" / "heatmap" / f"{item['image_id']}.npy")
-        np.testing.assert_allclose(written, heat.numpy(), atol=1e-5)
+        written = stored(found, "heatmap", item["image_id"])
+        np.testing.assert_allclose(written.values, heat.numpy(), atol=1e-5)
+        assert (written.target, written.group.at, written.group.cell_px) == (None, "grid", None)
+        assert written.group.facts["input_size"] == list(item["image"].shape[-2:])
 
 
 def test_bags_are_predicted_whole(plan, tmp_path):

@@ -9,8 +9,8 @@ from tiny_network import NAME
 from miso_gen.data import PatchLoader
 from miso_gen.train import load_experiment, train
 from miso_gen.train.feeding import items_of, logits_of
-from miso_gen.train.loop import draw_model
 from miso_gen.train.losses import item_losses
+from miso_gen.train.starting import draw_model
 from miso_gen.train.tasks import tasks_of
 
 

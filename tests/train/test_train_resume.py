@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from miso_gen.train import train
-from miso_gen.train.loop import CHECKPOINT
+from miso_gen.train.keeping import CHECKPOINT
 
 TESTS = Path(__file__).resolve().parents[1]
 IDLE = ("seconds", "waited")  # columns that no run has twice

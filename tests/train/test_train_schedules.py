@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_gen.train.experiment import EvaluationMode, Patience, Plateau
+from miso_gen.train.blocks import EvaluationMode, Patience, Plateau
 from miso_gen.train.schedules import EvaluationStop, PatienceStop, PlateauSchedule
 
 

@@ -20,7 +20,8 @@ from miso_gen.errors import InputError, OutputError, UnknownNameError, WorkError
 from miso_gen.store import open_dataset
 from miso_gen.train import TrainedModel, load_experiment, smoke, train
 from miso_gen.train.feeding import items_of
-from miso_gen.train.loop import draw_model, phases_of
+from miso_gen.train.progress import phases_of
+from miso_gen.train.starting import draw_model
 from miso_gen.train.tasks import tasks_of
 
 

@@ -11,7 +11,8 @@ from tiny_network import NAME
 from miso_gen.models import create_model, network_of
 from miso_gen.train import load_experiment, train
 from miso_gen.train.freezing import encoder_modules
-from miso_gen.train.loop import CHECKPOINT, draw_model
+from miso_gen.train.keeping import CHECKPOINT
+from miso_gen.train.starting import draw_model
 from miso_gen.train.tasks import tasks_of
 
 

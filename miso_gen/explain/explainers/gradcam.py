@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from miso_gen.explain.interfaces import EXPLAINERS, Family, LayerExplainer, Subject
-from miso_gen.explain.layers import tapped
+from miso_gen.explain.channels import GradientCAM
+from miso_gen.explain.interfaces import EXPLAINERS, Family
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from miso_gen.explain.layers import Tapped
+
 
 @EXPLAINERS.register("gradcam")
-class GradCAM(LayerExplainer):
+class GradCAM(GradientCAM):
     """Activation maps A_k of a layer with the mean of their gradients as weights: sum_k mean_xy(dS / dA_k) A_k.
 
     PYLON compares with it without the final ReLU: ``relu: false``.
@@ -28,7 +30,6 @@ class GradCAM(LayerExplainer):
     source: ClassVar[str] = "Selvaraju et al. 2017; You"
     signed: ClassVar[bool] = True
 
-    def layer_maps(self, subject: Subject, layers: tuple[str, ...]) -> list[Tensor]:
-        """See :meth:`LayerExplainer.layer_maps`."""
-        found = tapped(subject.module, subject.images, layers, lambda logits: logits.gather(1, subject.target[:, None])[:, 0])
-        return [(one.gradient.mean((2, 3), keepdim=True) * one.activation).sum(1) for one in found.values()]
+    def weighted(self, found: Tapped) -> Tensor:
+        """See :meth:`GradientCAM.weighted`."""
+        return found.gradient.mean((2, 3), keepdim=True) * found.activation

@@ -107,9 +107,16 @@ class ObjectStorage:
 
         try:
             fs, _ = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **self._options)
-        except ImportError:
-            package, extra = _EXTRAS.get(self._protocol, (self._protocol, self._protocol))
-            raise MissingExtraError(package, extra, f"publishing to {self._protocol}://") from None
+        except ImportError as error:
+            if self._protocol in _EXTRAS:
+                package, extra = _EXTRAS[self._protocol]
+                raise MissingExtraError(package, extra, f"publishing to {self._protocol}://") from None
+            raise InputError(
+                f"target must be of a kind that fsspec can use here, got {self._protocol}://: {error}. Install what it asks for."
+            ) from None
+        except OSError as error:  # a library of the system that is not there
+            got = str(error).partition("\n")[0]
+            raise InputError(f"target must be of a kind that fsspec can use here, got {self._protocol}://: {got}.") from None
         except ValueError:
             raise InputError(f"target must be an address that fsspec knows, got {self.url!r}. Correct it.") from None
         return S3(fs) if self._protocol in _S3 else Plain(fs)

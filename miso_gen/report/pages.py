@@ -1,0 +1,174 @@
+"""The report as pages: one file for each card, and one that links them. Each opens from disk, without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from miso_gen.errors import InputError, MissingExtraError, OutputError, UnknownNameError, listing
+from miso_gen.report.card import make_card, number, percent, role_words, with_interval, with_smaller_pictures
+from miso_gen.report.cells import cards_of
+from miso_gen.report.distributions import described
+from miso_gen.report.pictures import DIFFERENCE_COLOURS, TRUTH_COLOURS
+from miso_gen.report.results import CLASSIFICATION, SCORES
+from miso_gen.report.words import KINDS, NULL_WORDS, TERMS
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+    from miso_gen.report.card import Card
+    from miso_gen.report.results import Results
+
+Interval = Literal["normal", "bootstrap"]
+
+INDEX: Final = "index.html"
+CARDS: Final = "cards"
+LIMIT: Final = 1_500_000  #: bytes of a card, above which its pictures are made smaller
+_SHARES: Final = (1.0, 0.5, 0.25, 0.1)  #: of the bytes that pictures may have, tried in this order
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a report is.
+
+    Attributes:
+        index: The page that links all.
+        cards: One page for each network and scenario.
+    """
+
+    index: Path
+    cards: tuple[Path, ...]
+
+
+def write_report(
+    results: Results,
+    out: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    interval: Interval = "normal",
+    metric: str | None = None,
+) -> Report:
+    """Write a report: ``index.html`` and ``cards/MODEL-SCENARIO.html``; every page holds all that it shows.
+
+    Args:
+        results: Scores, classification, maps, and what is known of networks.
+        out: Folder; files of an earlier report are replaced.
+        title: Heading; None: names the data set.
+        interval: Of means, 95 %: ``normal``, as MISO reports it, or ``bootstrap``.
+        metric: Score by which example images are chosen; None: the first mask metric, such as ``f-beta``.
+
+    Raises:
+        InputError: A table lacks columns, there is nothing to report, or a score is of an image that the data set has not.
+        UnknownNameError: No score has this metric.
+        OutputError: The folder can't be written.
+        MissingExtraError: Jinja2 is not installed.
+    """
+    _check(results, interval, metric)
+    folder = Path(out)
+    heading = title or f"Report on {results.dataset.name} {results.dataset.version}"
+    names = _file_names(cards_of(results))
+    made: list[tuple[str, Card]] = []
+    try:
+        (folder / CARDS).mkdir(parents=True, exist_ok=True)
+        for (model, scenario), name in names.items():
+            card = _write_card(folder / CARDS / name, results, model, scenario, heading, interval, metric)
+            made.append((f"{CARDS}/{name}", card))
+        page = _render("index.html.j2", title=heading, results=results, cards=made, terms=TERMS)
+        (folder / INDEX).write_text(page, "utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder} must be a folder that can be written, got {error}. Choose another place.") from error
+    return Report(folder / INDEX, tuple(folder / path for path, _ in made))
+
+
+def _write_card(
+    path: Path, results: Results, model: str, scenario: str, title: str, interval: Interval, metric: str | None
+) -> Card:
+    """Write the page of a card, with smaller pictures where it would be too large; return the card."""
+    card = make_card(results, model, scenario, interval=interval, metric=metric)
+    for share in _SHARES:
+        card = card if share == 1.0 else with_smaller_pictures(results, card, share)
+        page = _render(
+            "card.html.j2",
+            title=title,
+            results=results,
+            card=card,
+            terms=TERMS,
+            experiment=json.dumps(dict(results.experiment), indent=2, default=str, ensure_ascii=False),
+            spread_words=described(card.spread.spreads) if card.spread else "",
+        ).encode()
+        if len(page) <= LIMIT:
+            break
+    path.write_bytes(page)
+    return card
+
+
+def _check(results: Results, interval: str, metric: str | None) -> None:
+    if interval not in get_args(Interval):
+        raise InputError(f"interval must be one of {listing(get_args(Interval))}, got {interval!r}.")
+    for name, table, columns in (("scores", results.scores, SCORES), ("classification", results.classification, CLASSIFICATION)):
+        missing = [column for column in columns if column not in table]
+        if missing:
+            raise InputError(f"table of {name} must have the columns {listing(missing)}, got {listing(map(str, table.columns))}.")
+    if results.scores.empty and results.classification.empty:
+        raise InputError("results must have scores or classification, got none. Score maps first.")
+    known = _names(results.scores["metric"])
+    if metric is not None and metric not in known:
+        raise UnknownNameError("metric", metric, known)
+
+
+def _names(column: pd.Series) -> list[str]:
+    return sorted(set(column.astype(str)))
+
+
+def _file_names(cards: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return a file name for each card; names that would be one file get numbers."""
+    found: dict[tuple[str, str], str] = {}
+    taken: set[str] = set()
+    for model, scenario in cards:
+        stem = re.sub(r"[^a-z0-9]+", "-", f"{model or 'maps'}-{scenario}".lower()).strip("-") or "card"
+        name, count = stem, 1
+        while name in taken:
+            count += 1
+            name = f"{stem}-{count}"
+        taken.add(name)
+        found[model, scenario] = f"{name}.html"
+    return found
+
+
+def _render(template: str, **values: Any) -> str:
+    text: str = _environment().get_template(template).render(**values)
+    return text
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a capital first letter, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+@cache
+def _environment() -> Any:
+    """Return the templates; text is escaped, unknown names are errors."""
+    try:
+        import jinja2
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("jinja2", "eval", "A report") from error
+    loader = jinja2.PackageLoader("miso_gen.report", "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "percent": percent, "exact": repr, "sentence": _sentence}
+    environment.globals |= {
+        "with_interval": with_interval,
+        "role_words": role_words,
+        "KINDS": KINDS,
+        "NULLS": NULL_WORDS,
+        "DIFFERENCE": [f"rgb{colour}" for colour in DIFFERENCE_COLOURS],
+        "TRUTH": [f"rgb{colour}" for colour in TRUTH_COLOURS],
+    }
+    return environment
