@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 TRAINED: Final = "trained"  #: folder of the networks, in that of an evaluation
 SCORED: Final = "scores"  #: folder of scores by network and explainer
 EVALUATION: Final = "evaluation.json"
+PREDICTED: Final = ("ppm", "pcm")  #: maps of predictions that are scored
 RULE: Final = "top-k-majority"  #: rule that makes the class of an image, where the network reads patches
 _DONE: Final = "done.json"
 _FORMAT: Final = 1
@@ -87,16 +88,16 @@ def evaluate(
     """
     folder, watcher = Path(out), watcher or Silent()
     plan = score_plan(experiment.score)
-    entries_of(experiment)
+    entries = entries_of(experiment)
     tasks_of(experiment)  # complains before any work
     clock = _Clock()
     trained = train(experiment, folder / TRAINED, watcher=watcher)
     clock.stop("train")
     fresh = sum(not _predicted(one, watcher) for one in trained)
     clock.stop("predict")
-    explain_experiment(experiment, folder / TRAINED, folder / MAPS, watcher=watcher)
+    left = explain_experiment(experiment, folder / TRAINED, folder / MAPS, watcher=watcher).left if entries else ()
     clock.stop("explain")
-    results, scored = score_stage(experiment, trained, folder, plan, watcher, command=command)
+    results, scored = score_stage(experiment, trained, folder, plan, watcher, command=command, notes=left)
     clock.stop("score")
     page = None
     if report:
@@ -122,6 +123,7 @@ def score_stage(
     watcher: Watcher,
     *,
     command: str = "",
+    notes: Sequence[str] = (),
 ) -> tuple[Results, Scored]:
     """Score the maps of an evaluation, and how well its networks classify; write both tables, and return what a report needs."""
     import pandas as pd
@@ -129,6 +131,7 @@ def score_stage(
     dataset = open_dataset(experiment.dataset)
     facts = {"dataset": dataset.name, "version": dataset.version}
     runs = runs_of(trained)
+    names = {*PREDICTED, *(name for entry in entries_of(experiment) for name in entry.names)}
     tables, classes = [], []
     everything = Scored(pd.DataFrame(columns=list(SCORES)))
     for run, one in zip(runs, trained, strict=True):
@@ -136,7 +139,7 @@ def score_stage(
         patches = experiment.patches if one.task.reads != "image" else None
         truths = Truths(dataset, ids, patches)
         stores = _stores(folder, one)
-        scored = score_run(stores, run, truths, plan, folder / SCORED, watcher)
+        scored = score_run(stores, run, names, truths, plan, folder / SCORED, watcher)
         images, parts = _predictions(one)
         if len(scored.table):
             tables.append(with_facts(scored.table, dataset.table, facts, _decided(images)))
@@ -161,7 +164,7 @@ def score_stage(
         patches=experiment.patches.to_spec() if reads_patches else None,
         experiment=experiment.to_spec(),
         command=command,
-        problems=tuple(everything.problems),
+        problems=(*notes, *everything.problems),
         digests={
             "dataset": dataset.root_digest or "",
             "experiment": blake3.blake3(json.dumps(experiment.to_spec(), sort_keys=True).encode()).hexdigest(),

@@ -156,18 +156,16 @@ def _of_folder(
     import pandas as pd
 
     cell_px, parts = truths.cell_px(), []
-    places: dict[str, list[str]] = {"pixel": [], "grid": []}
+    places: dict[MapPlace, list[str]] = {"pixel": [], "grid": []}
     for one in ids:
-        at = lies_at(maps.read(one).values.shape, truths.size(one, "pixel"), cell_px)
-        places[at or "pixel"].append(one)
-    for at, some in places.items():
+        places[lies_at(maps.read(one).values.shape, truths.size(one, "pixel"), cell_px) or "pixel"].append(one)
+    for place, some in places.items():
         if not some:
             continue
-        kind: MapKind = "patch" if at == "grid" else "pixel"
-        place: MapPlace = "grid" if at == "grid" else "pixel"
-        group = MapGroup("", title, {}, kind, place, cell_px if at == "grid" else None, signed)
+        kind: MapKind = "patch" if place == "grid" else "pixel"
+        group = MapGroup("", title, {}, kind, place, cell_px if place == "grid" else None, signed)
         part = score_table(some, maps.read, group, truths, plan, problems=problems)
-        parts.append(part.assign(explainer=title, kind=kind, at=at, model="", seed=0))
+        parts.append(part.assign(explainer=title, kind=kind, at=place, model="", seed=0))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -196,6 +194,6 @@ def _of_store(
 
 def _reader(maps: Any, model: str, explainer: str) -> Callable[[str], StoredMap]:
     def read(image_id: str) -> StoredMap:
-        return maps.read(model, explainer, image_id)  # type: ignore[no-any-return]
+        return maps.read(model, explainer, image_id)
 
     return read

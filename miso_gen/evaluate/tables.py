@@ -16,7 +16,7 @@ from miso_gen.report.results import SCORES
 from miso_gen.train.recording import write_json, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -50,13 +50,22 @@ class Scored:
 
 
 def score_run(
-    stores: Sequence[MapStore], run: Run, truths: Truths, plan: ScorePlan, out: Path, watcher: Watcher, *, positive_class: int = 1
+    stores: Sequence[MapStore],
+    run: Run,
+    names: Collection[str],
+    truths: Truths,
+    plan: ScorePlan,
+    out: Path,
+    watcher: Watcher,
+    *,
+    positive_class: int = 1,
 ) -> Scored:
     """Return the scores of all maps of a network, of the images asked for.
 
     Args:
         stores: Where its maps are.
         run: The network.
+        names: Explainers asked for; stores may hold others.
         truths: Truth of the images asked for.
         plan: What is scored.
         out: Folder where scores are kept, ``MODEL/EXPLAINER.parquet``.
@@ -66,7 +75,7 @@ def score_run(
     import pandas as pd
 
     found, parts = Scored(pd.DataFrame(columns=list(SCORES))), []
-    groups = [(store, name) for store in stores for name in store.explainers(run.name)]
+    groups = [(store, name) for store in stores for name in store.explainers(run.name) if name in names]
     watcher.start(f"score {run.name}", len(groups))
     for store, name in groups:
         group = store.group(run.name, name)

@@ -206,11 +206,19 @@ def _columns(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _check(table: pd.DataFrame, columns: Iterable[str]) -> None:
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"table must be a pandas DataFrame, got {type(table).__name__}. Make one: pd.DataFrame(...).")
     wanted = dict.fromkeys(columns)
     missing = [name for name in wanted if name not in table]
     if missing:
         raise InputError(f"table must have the columns {listing(missing)}, got {listing(map(str, table.columns))}.")
-    if "value" in wanted and np.isinf(table["value"].to_numpy(np.float64, na_value=np.nan)).any():
+    if "value" not in wanted:
+        return
+    try:
+        values = table["value"].to_numpy(np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"value must be numbers, or nan where undefined, got other ones: {error}. Convert the column.") from None
+    if np.isinf(values).any():
         raise InputError("value must be finite, or nan where undefined, got infinity. Leave such scores out and say so.")
 
 

@@ -63,7 +63,7 @@ def open_dataset(
     if not root.complete and not incomplete:
         raise IncompleteStoreError(
             f"{target.describe('')} must be complete, got a build that has not finished. "
-            "Build again: it resumes; or open it with incomplete=True."
+            "Run miso-gen build again: it resumes. From Python, incomplete=True opens it as it is."
         )
     if root.imports:
         offer_contents(target)

@@ -56,8 +56,12 @@ class UrlTarget:
             # A cached listing would hide what another process wrote.
             fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **self.options)
         except ImportError as error:
-            package, extra = _EXTRAS.get(protocol, (protocol, protocol))
-            raise MissingExtraError(package, extra, self.url) from error
+            if protocol in _EXTRAS:
+                package, extra = _EXTRAS[protocol]
+                raise MissingExtraError(package, extra, self.url) from error
+            raise StoreError(
+                f"{self.url} must be of a kind that fsspec can use here, got {error}. Install what it asks for."
+            ) from error
         except ValueError as error:
             raise OutputError(f"output must be a path or a URL that fsspec knows, got {self.url!r}. {error}.") from error
         except Exception as error:  # some file systems ask their server at once

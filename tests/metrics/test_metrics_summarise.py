@@ -201,6 +201,8 @@ def test_nothing_here_needs_torch() -> None:
         (lambda t: summarise(t, ()), "by must have a column at least"),
         (lambda t: summarise(t, interval="t", strata="scenario"), "strata must be empty for the interval 't'"),
         (lambda t: summarise(t, strata="seed"), "strata must hold whole units"),
+        (lambda t: summarise(t.assign(value="high")), "value must be numbers, or nan where undefined, got other ones: .*'high'"),
+        (lambda t: summarise([1.0]), "table must be a pandas DataFrame, got list"),
         (lambda t: summarise(t.assign(value=np.inf)), "value must be finite, or nan"),
         (lambda t: summarise(t.drop(columns="predicted"), subset="correct"), "table must have the columns predicted"),
         (lambda t: correct(t.assign(predicted=None)), "predicted must be known for subset 'correct'"),

@@ -100,7 +100,9 @@ def test_every_mean_interval_and_n_is_that_of_the_scores(
 def test_every_score_of_images_with_evidence_is_on_a_page(written: Written, cards: dict[str, Node]) -> None:
     scores = written.results.scores
     shares = written.results.dataset.table.set_index("image_id")
-    has = [shares.at[image, f"truth_{level}_share"] > 0 for image, level in zip(scores["image_id"], scores["positive"], strict=True)]
+    has = [
+        shares.at[image, f"truth_{level}_share"] > 0 for image, level in zip(scores["image_id"], scores["positive"], strict=True)
+    ]
     columns = ["at", "binarizer", "positive", "explainer", "kind", "metric"]
     for card in cards.values():
         tables = [table for table in score_tables(card) if table.attributes["data-subset"] == "all"]
@@ -202,11 +204,17 @@ def test_spread_and_headline_say_what_the_scores_say(written: Written, cards: di
         assert same(float(line.attributes["data-median"]), float(means.median()))
         assert same(float(line.attributes["data-mean"]), float(means.mean()))
         assert int(line.attributes["data-n"]) == len(means) == len(line.all("circle"))
-    told = {node.attributes["data-headline"]: float(node.attributes["data-value"]) for node in card.all("strong", data_headline=None)}
+    told = {
+        node.attributes["data-headline"]: float(node.attributes["data-value"]) for node in card.all("strong", data_headline=None)
+    }
     means = {
         name: mean_of([(row.image_id, "", row.value) for row in part.itertuples()])[0] for name, part in mine.groupby("explainer")
     }
-    wanted = {"mean": means["saliency"], "null": max(means[name] for name in ("random", "center", "input")), "oracle": means["oracle"]}
+    wanted = {
+        "mean": means["saliency"],
+        "null": max(means[name] for name in ("random", "center", "input")),
+        "oracle": means["oracle"],
+    }
     assert {name: round(value, 9) for name, value in told.items()} == {name: round(value, 9) for name, value in wanted.items()}
 
 
@@ -217,7 +225,9 @@ def test_examples_are_best_median_and_worst(written: Written, cards: dict[str, N
     mine = mine.dropna(subset=["value"]).sort_values("value", ascending=False)
     shown = {it.attributes["data-case"]: it.attributes for it in cards["vgg-att-gsp"].all("section", data_case=None)}
     wanted = {"best": 0, "median": (len(mine) - 1) // 2, "worst": len(mine) - 1}
-    assert {case: it["data-image"] for case, it in shown.items()} == {case: mine["image_id"].iloc[at] for case, at in wanted.items()}
+    assert {case: it["data-image"] for case, it in shown.items()} == {
+        case: mine["image_id"].iloc[at] for case, at in wanted.items()
+    }
     assert all(same(float(shown[case]["data-score"]), mine["value"].iloc[at]) for case, at in wanted.items())
 
 
@@ -293,10 +303,16 @@ def test_pictures_have_words(cards: dict[str, Node]) -> None:
     assert [len(plot.all("title")) + len(plot.all("desc")) for plot in card.all("svg")] == [2]
 
 
-def test_equal_results_make_equal_pages(written: Written, results: Results, tmp_path: Any) -> None:
-    again = write_report(results, tmp_path)
-    for one, other in zip((again.index, *again.cards), (written.report.index, *written.report.cards), strict=True):
-        assert one.read_bytes() == other.read_bytes()
+def few_scores(results: Results) -> pd.DataFrame:
+    scores = results.scores[(results.scores["metric"] == "f-beta") & (results.scores["at"] == "grid")]
+    return scores[(scores["scenario"] == "gsp") & scores["model"].isin(("vgg-att", ""))]
+
+
+def test_equal_results_make_equal_pages(results: Results, tmp_path: Any) -> None:
+    few = dataclasses.replace(results, scores=few_scores(results), classification=results.classification.iloc[:0])
+    one, other = (write_report(few, tmp_path / name) for name in ("one", "other"))
+    assert [path.read_bytes() for path in (one.index, *one.cards)] == [path.read_bytes() for path in (other.index, *other.cards)]
+    assert b"data-case" in one.cards[0].read_bytes()
 
 
 def test_bootstrap_gives_other_intervals_and_the_same_means(results: Results, cards: dict[str, Node], tmp_path: Any) -> None:
@@ -365,7 +381,9 @@ def test_wrong_arguments_are_named(
 
 
 def test_wrong_tables_are_named(results: Results, tmp_path: Any) -> None:
-    with pytest.raises(InputError, match="table of scores must have the columns 'kind'|table of scores must have the columns kind"):
+    with pytest.raises(
+        InputError, match="table of scores must have the columns 'kind'|table of scores must have the columns kind"
+    ):
         write_report(dataclasses.replace(results, scores=results.scores.drop(columns="kind")), tmp_path)
     empty = dataclasses.replace(results, scores=results.scores.iloc[:0], classification=results.classification.iloc[:0])
     with pytest.raises(InputError, match="results must have scores or classification"):
@@ -382,7 +400,9 @@ def test_a_place_that_cannot_be_written_is_named(results: Results, tmp_path: Any
 
 
 def test_names_that_would_be_one_file_get_numbers(results: Results, tmp_path: Any) -> None:
-    scores = results.scores[results.scores["scenario"] == "evp"]
+    scores = few_scores(results)
     scores = pd.concat([scores, scores[scores["model"] == "vgg-att"].assign(model="vgg att")])
-    report = write_report(dataclasses.replace(results, scores=scores, maps=[], classification=results.classification.iloc[:0]), tmp_path)
-    assert [path.name for path in report.cards] == ["tiny-one-evp.html", "vgg-att-evp.html", "vgg-att-evp-2.html"]
+    report = write_report(
+        dataclasses.replace(results, scores=scores, maps=[], classification=results.classification.iloc[:0]), tmp_path
+    )
+    assert [path.name for path in report.cards] == ["vgg-att-gsp.html", "vgg-att-gsp-2.html"]

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from miso_gen.errors import MissingExtraError, OutputError
+from miso_gen.errors import MissingExtraError, OutputError, StoreError
 from miso_gen.store import BuildLock, ShardedImage, StoreRoot, create_root, finish_root, open_dataset, open_target, validate_store
 from miso_gen.store.lock import LOCK
 
@@ -137,6 +137,21 @@ def test_a_missing_package_names_its_extra(monkeypatch):
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
     with pytest.raises(MissingExtraError, match=r"pip install 'miso-gen\[s3\]'"):
         open_target("s3://bucket/x")
+
+
+def test_a_missing_package_without_an_extra(monkeypatch):
+    """No advice names an extra that there is not."""
+    import fsspec
+
+    def missing(*_, **__):
+        raise ImportError('SFTPFileSystem requires "paramiko" to be installed')
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(
+        StoreError, match=r"sftp://host/x must be of a kind .* requires \"paramiko\" to be installed\. Install"
+    ) as caught:
+        open_target("sftp://host/x")
+    assert "miso-gen[" not in str(caught.value)
 
 
 def test_an_unknown_protocol_is_refused():
