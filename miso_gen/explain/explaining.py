@@ -16,6 +16,7 @@ from miso_gen.explain.pooling import resized
 from miso_gen.explain.scaling import is_blank, is_constant, scaled
 from miso_gen.metrics.asking import at_rest
 from miso_gen.metrics.plugins import plugin_of
+from miso_gen.models import Offer
 from miso_gen.rng import Stream
 
 if TYPE_CHECKING:
@@ -218,7 +219,8 @@ def _targets(model: Model, images: Tensor, target: Any, batch: int) -> Tensor:
         if target is None:
             found = [model(images[start : start + batch]).argmax(1) for start in range(0, len(images), batch)]
             return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64, device=images.device)
-        classes = model(images[:1]).shape[1] if len(images) else 0
+        offer = getattr(model, "offer", None)  # spares asking the model
+        classes = offer.num_classes if isinstance(offer, Offer) else model(images[:1]).shape[1] if len(images) else 0
     goals = torch.as_tensor(target if isinstance(target, torch.Tensor) else np.asarray(target), device=images.device)
     if goals.is_floating_point() or goals.dtype == torch.bool or goals.ndim > 1:
         raise InputError(f"target must be a whole number, or one for each image, got {goals.dtype}, {tuple(goals.shape)}.")

@@ -34,7 +34,7 @@ _POINTWISE = {
     *("clone", "contiguous", "detach", "requires_grad", "to", "type", "type_as", "float", "double", "half", "bfloat16", "copy"),
 }
 _ALONG = {"cat", "concat", "concatenate", "softmax", "chunk", "split", "mean", "sum", "amax", "max"}  #: a dimension
-_LAID = {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "expand", "transpose", "swapaxes", "permute", "getitem"}
+_LAID = {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "expand", "transpose", "swapaxes", "getitem"}
 _POOLS: dict[str, Kind] = {"mean": "mean", "sum": "sum", "amax": "max", "adaptive_avg_pool2d": "mean", "adaptive_max_pool2d": "max"}
 
 
@@ -69,14 +69,16 @@ class _Mark:
     """What is known of a tensor that depends on the image.
 
     Attributes:
-        axes: Of its last two dimensions; None: they don't lie over the image, or nobody knows how.
+        axes: Of the two dimensions that lie over the image; None: there are none, or nobody knows how.
         pools: Numbers of the poolings over all places that it depends on.
         why: What makes it depend on more than its axes say; empty: nothing does.
+        at: The dimensions of the axes, where they are not the last two.
     """
 
     axes: tuple[Axis, Axis] | None
     pools: frozenset[int] = frozenset()
     why: str = ""
+    at: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,8 @@ class _Follower(TorchFunctionMode):
             self.pooled.append((_Mark(None), None))
         elif marks:
             if kind is not None:
-                self.pooled.append((marks[0], (int(sizes[0][-2]), int(sizes[0][-1]))))
+                mark = marks[0] if marks[0].at is None else replace(marks[0], axes=None, why=f"{name} pools turned maps")
+                self.pooled.append((mark, (int(sizes[0][-2]), int(sizes[0][-1]))))
             mark = self._pooled(marks) if kind is not None else self._after(name, args, kwargs, marks, sizes, found)
             self.strides |= {axis.stride for axis in mark.axes or ()}
             for one in _tensors(found if isinstance(found, tuple | list) else (found,)):
@@ -222,8 +225,9 @@ class _Follower(TorchFunctionMode):
         """Return what is known of what a step gives."""
         pools = frozenset[int]().union(*(mark.pools for mark in marks))
         why = next((mark.why for mark in marks if mark.why), "")
-        spatial = [mark.axes for mark in marks if mark.axes is not None]
         sizes = [size for size, mark in zip(sizes, marks, strict=True) if mark.axes is not None]
+        spatial = [mark.axes for mark in marks if mark.axes is not None]
+        at = {mark.at for mark in marks if mark.axes is not None}
         if not spatial:
             return _Mark(None, pools, why)
         if pools:
@@ -231,18 +235,22 @@ class _Follower(TorchFunctionMode):
         axes: tuple[Axis, Axis] | None = spatial[0]
         for other in spatial[1:]:
             axes = None if axes is None else _both(axes[0].joined(other[0]), axes[1].joined(other[1]))
-        if axes is None:
+        if axes is None or len(at) > 1:
             return _Mark(None, pools, why or f"{name} joins maps of different strides")
-        after = _step(name, args, kwargs, axes, sizes, found)
+        after = _step(name, args, kwargs, axes, sizes, found, next(iter(at)))
         return replace(after, pools=pools, why=why or after.why)
 
 
-def _step(name: str, args: Any, kwargs: Any, axes: tuple[Axis, Axis], sizes: list[tuple[int, ...]], found: Any) -> _Mark:
-    """Return what is known of what a step gives that reads maps."""
+def _step(
+    name: str, args: Any, kwargs: Any, axes: tuple[Axis, Axis], sizes: list[tuple[int, ...]], found: Any, at: tuple[int, int] | None
+) -> _Mark:
+    """Return what is known of what a step gives that reads maps; ``at``: see :class:`_Mark`."""
     first = _tensors(found if isinstance(found, tuple | list) else (found,))
     if not first:
-        return _Mark(axes)
+        return _Mark(axes, at=at)
     shape, before = tuple(first[0].shape), sizes[0]
+    if name == "permute" or at is not None:
+        return _turned(name, args, axes, before, shape, at)
     if name in _WINDOWS:
         return _Mark(_windowed(name, args, kwargs, axes))
     if name == "conv_transpose2d":
@@ -259,6 +267,22 @@ def _step(name: str, args: Any, kwargs: Any, axes: tuple[Axis, Axis], sizes: lis
         return _Mark(axes)
     if name in _LAID and same and _keeps(name, args, len(before)):
         return _Mark(axes)
+    return _Mark(None, why=f"{name} may read more than what is near")
+
+
+def _turned(
+    name: str, args: Any, axes: tuple[Axis, Axis], before: tuple[int, ...], shape: tuple[int, ...], at: tuple[int, int] | None
+) -> _Mark:
+    """Return what is known of what a step gives that turns dimensions, or reads turned ones, such as (B, h, w, channels)."""
+    rows, cols = at or (len(before) - 2, len(before) - 1)
+    if name == "permute":
+        order = [one % len(before) for one in (args[1] if isinstance(args[1], tuple | list) else args[1:])]
+        now = order.index(rows), order.index(cols)
+        return _Mark(axes, at=None if now == (len(shape) - 2, len(shape) - 1) else now)
+    same = len(shape) == len(before) and (shape[rows], shape[cols]) == (before[rows], before[cols])
+    of_last = name == "linear" or (name == "layer_norm" and len(args[1]) == 1)
+    if same and (name in _POINTWISE or (of_last and len(before) - 1 not in (rows, cols))):
+        return _Mark(axes, at=at)
     return _Mark(None, why=f"{name} may read more than what is near")
 
 
@@ -335,9 +359,6 @@ def _keeps(name: str, args: Any, ndim: int) -> bool:
     last = {ndim - 2, ndim - 1}
     if name in ("transpose", "swapaxes"):
         return not {one % ndim for one in args[1:3]} & last
-    if name == "permute":
-        order = args[1] if isinstance(args[1], tuple | list) else args[1:]
-        return tuple(one % ndim for one in order)[-2:] == (ndim - 2, ndim - 1)
     if name == "getitem":
         keys = args[1] if isinstance(args[1], tuple) else (args[1],)
         return len(keys) <= ndim - 2 and all(isinstance(key, int | slice) for key in keys)
@@ -354,10 +375,10 @@ def _along(name: str, args: Any, kwargs: Any, ndim: int) -> int | None:
 
 
 def _strides(mark: _Mark, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Return the strides of maps: as they were followed, or guessed from their size."""
+    """Return the strides of maps: as they were followed, or powers of 2, guessed from their size."""
     if mark.axes is not None:
         return mark.axes[0].stride, mark.axes[1].stride
-    rows, cols = (max(1, round(whole / one)) for whole, one in zip(size, shape, strict=True))
+    rows, cols = (2 ** max(0, round(math.log2(whole / one))) for whole, one in zip(size, shape, strict=True))
     return rows, cols
 
 

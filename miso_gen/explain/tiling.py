@@ -264,7 +264,7 @@ class MapTiles:
             self.overlap = _up(overlap, step)
         self.exact, self.why = not field.why and self.overlap >= needed, field.why
         if not self.exact:
-            self.overlap = min(self.overlap, self.tile // 2 // step * step)
+            self.tile = max(self.tile, 2 * self.overlap)  # so that a pixel is in two tiles at most, each way
             self.why = self.why or f"its values depend on {needed} px around them"
         self._ahead = min(self.overlap, _up(field.ahead, step)) if self.exact else self.overlap
         if self.tile >= max(self.shape):  # one tile

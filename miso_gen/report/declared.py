@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import isfinite, isnan, nan
 from typing import TYPE_CHECKING, Any, Final
 
 from miso_gen.errors import InputError
@@ -31,7 +31,7 @@ class MetricFacts:
     Attributes:
         name: As in the table of scores.
         direction: Which scores are better; ``none`` also where nobody declares it.
-        range: Least and greatest score as text; empty: unknown.
+        limits: Least and greatest score, infinite where there is no limit; nan: unknown.
         chance: What a random map scores, as text in p, the share of pixels with evidence; empty: unknown.
         plain: What it means for people who have not read the papers; empty: there is only the definition.
         definition: First sentence of its documentation; empty: it is registered nowhere.
@@ -41,12 +41,20 @@ class MetricFacts:
 
     name: str
     direction: Direction
-    range: str
+    limits: tuple[float, float]
     chance: str
     plain: str
     definition: str
     source: str
     needs_mask: bool
+
+    @property
+    def range(self) -> str:
+        """Least and greatest score as text; empty: unknown."""
+        if isnan(self.limits[0]):
+            return ""
+        least, most = (f"{edge:g}" if isfinite(edge) else "no limit" for edge in self.limits)
+        return f"{least} to {most}"
 
     def better(self, one: float, other: float) -> bool:
         """Whether one score is better than another; False where there is no better."""
@@ -86,12 +94,11 @@ def metric_facts(name: str) -> MetricFacts:
     if cls is None and name in MODEL_METRICS:
         cls = MODEL_METRICS.get(name)
     if cls is None:
-        return MetricFacts(name, "none", "", "", "", "", "", needs_mask=False)
-    least, most = (f"{edge:g}" if isfinite(edge) else "no limit" for edge in cls.range)
+        return MetricFacts(name, "none", (nan, nan), "", "", "", "", needs_mask=False)
     return MetricFacts(
         name,
         cls.direction,
-        f"{least} to {most}",
+        cls.range,
         getattr(cls, "chance", None) or "",
         PLAIN.get(name.removesuffix("-legacy"), ""),
         first_sentence(cls.__doc__),

@@ -111,11 +111,7 @@ def distribution(scores: pd.DataFrame, lead: Lead) -> Distribution | None:
 
 def _range(metric: str, values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the ends of the axis: the metric's own where these are finite and hold the values, else of the values."""
-    edges = facts_of(metric).range.split(" to ")
-    try:
-        low, high = float(edges[0]), float(edges[1])
-    except (ValueError, IndexError):
-        low = high = float("nan")
+    low, high = facts_of(metric).limits
     least, most = float(values.min()), float(values.max())
     low = low if isfinite(low) and low <= least else least
     high = high if isfinite(high) and high >= most else most

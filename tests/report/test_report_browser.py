@@ -228,12 +228,15 @@ UNNAMED = """() => {
     if (next > level + 1) bad.push("heading skips a level: " + node.innerText);
     level = next;
   }
-  if (document.querySelectorAll("h1").length !== 1 || document.querySelectorAll("main").length !== 1) bad.push("one h1, one main");
+  if (document.querySelectorAll("h1").length !== 1) bad.push("one h1");
+  if (document.querySelectorAll("main").length !== 1) bad.push("one main");
   if (document.documentElement.lang !== "en" || !document.title) bad.push("language, title");
   for (const table of document.querySelectorAll("table")) {
     if (!table.caption || [...table.querySelectorAll("th")].some(th => !th.scope)) bad.push("table without caption or scope");
   }
-  for (const node of document.querySelectorAll(".scroll, .stage, pre")) if (node.tabIndex !== 0) bad.push("no key reaches " + node.className);
+  for (const node of document.querySelectorAll(".scroll, .stage, pre")) {
+    if (node.tabIndex !== 0) bad.push("no key reaches " + node.className);
+  }
   return bad;
 }"""
 

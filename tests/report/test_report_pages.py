@@ -381,15 +381,13 @@ def test_wrong_arguments_are_named(
 
 
 def test_wrong_tables_are_named(results: Results, tmp_path: Any) -> None:
-    with pytest.raises(
-        InputError, match="table of scores must have the columns 'kind'|table of scores must have the columns kind"
-    ):
+    with pytest.raises(InputError, match="table of scores must have the columns kind"):
         write_report(dataclasses.replace(results, scores=results.scores.drop(columns="kind")), tmp_path)
     empty = dataclasses.replace(results, scores=results.scores.iloc[:0], classification=results.classification.iloc[:0])
     with pytest.raises(InputError, match="results must have scores or classification"):
         write_report(empty, tmp_path)
     strange = dataclasses.replace(results, scores=results.scores.assign(image_id="gsp/test/9999"))
-    with pytest.raises(InputError, match="image_id must be one of small 1.0.0, got 'gsp/test/9999'"):
+    with pytest.raises(InputError, match=r"image_id must be one of small 1\.0\.0, got 'gsp/test/9999'"):
         write_report(strange, tmp_path)
 
 
