@@ -142,7 +142,7 @@ def score_stage(
         scored = score_run(stores, run, names, truths, plan, folder / SCORED, watcher)
         images, parts = _predictions(one)
         if len(scored.table):
-            tables.append(with_facts(scored.table, dataset.table, facts, _decided(images)))
+            tables.append(with_facts(scored.table, dataset.table, facts, _decided(images), 1 if one.task.several else None))
         where = {**facts, "scenario": run.scenario, "split": experiment.splits.test, "model": run.model, "seed": run.seed}
         classes.append(classification(images, parts, where))
         everything.problems += scored.problems

@@ -92,7 +92,11 @@ def score_run(
 
 
 def with_facts(
-    scores: pd.DataFrame, dataset_table: pd.DataFrame, facts: Mapping[str, Any], predicted: Mapping[str, int]
+    scores: pd.DataFrame,
+    dataset_table: pd.DataFrame,
+    facts: Mapping[str, Any],
+    predicted: Mapping[str, int],
+    bit: int | None = None,
 ) -> pd.DataFrame:
     """Return scores with what is known of their images, in the columns of :data:`~miso_gen.report.results.SCORES`.
 
@@ -101,10 +105,13 @@ def with_facts(
         dataset_table: Index of the data set: image_id, scenario, split, label.
         facts: dataset, version.
         predicted: Image -> class that the network decided for; others are unknown.
+        bit: Where images are of several classes at once: the class that is asked for; label and predicted are 0 or 1.
     """
     index = dataset_table.set_index("image_id")
     ids = scores["image_id"]
     known = {name: ids.map(index[name]) for name in ("scenario", "split", "label")}
+    if bit is not None:
+        known["label"] = known["label"].to_numpy(np.int64) >> bit & 1
     decided = ids.map(dict(predicted)).astype("Int64")
     return scores.assign(**facts, **known, predicted=decided)[list(SCORES)].reset_index(drop=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -41,7 +40,7 @@ class Job:
     Attributes:
         task: What was trained.
         entry: The explainer.
-        model: Name of the network in the store of maps.
+        model: Name of the network in the store of maps: that of the task.
         places: Where values lie, at least one.
     """
 
@@ -60,7 +59,7 @@ def plan_jobs(tasks: Sequence[Task], entries: Sequence[Entry]) -> tuple[list[Job
         InputError: An explainer fits no network of the experiment.
         UnknownNameError: The same, for a layer that no network has.
     """
-    names, modules = model_names(tasks), _Modules()
+    names, modules = [task.name for task in tasks], _Modules()
     jobs: list[Job] = []
     left: list[str] = []
     for number, entry in enumerate(entries):
@@ -79,12 +78,6 @@ def plan_jobs(tasks: Sequence[Task], entries: Sequence[Entry]) -> tuple[list[Job
         if first is not None and not fits:
             raise InputError(f"explain[{number}] must fit a network of the experiment, got {entry.name!r} for none: {first}")
     return sorted(jobs, key=lambda job: names.index(job.model)), left
-
-
-def model_names(tasks: Sequence[Task]) -> list[str]:
-    """Return the name of each network in stores of maps: scenario, network and seed; with its digest where two have these."""
-    counts = Counter(task.name for task in tasks)
-    return [task.name if counts[task.name] == 1 else task.folder_name for task in tasks]
 
 
 def places_of(task: Task, entry: Entry) -> tuple[Place, ...]:

@@ -20,7 +20,7 @@ from miso_gen.explain.strips import Strips
 from miso_gen.explain.whole import WholeImages
 from miso_gen.models import offer_of
 from miso_gen.rng import Stream
-from miso_gen.train.feeding import as_images
+from miso_gen.train.feeding import as_images, asked_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -255,7 +255,7 @@ class Network:
 
     def _count(self, pixels: int) -> int:
         """Return how many images of so many pixels make a batch."""
-        wanted = self.task.experiment.train.batch
+        wanted = asked_at_once(self.task)
         if self.device.type == "cuda" and self.task.reads != "image":
             wanted = max(wanted, _PIXELS // pixels)
         return max(1, min(wanted, _PIXELS // pixels))

@@ -1,7 +1,7 @@
 """How far a network sees: which pixels decide a value before its last pooling, and how coarse its steps are.
 
-The steps of a network are followed as calls of torch's functions, from the image to where it pools over all places; a step that is
-not known to be local makes the receptive field unbounded, and is named.
+The steps of a network are followed as calls of torch's functions, from the image to where it pools over all places; a step that
+is not known to be local makes the receptive field unbounded, and is named.
 """
 
 from __future__ import annotations
@@ -26,16 +26,37 @@ Kind: TypeAlias = Literal["mean", "sum", "max"]  #: of a pooling over all places
 
 #: Of each value by itself, or of the values of one place.
 _POINTWISE = {
-    *("add", "radd", "iadd", "sub", "subtract", "rsub", "isub", "mul", "multiply", "rmul", "imul", "div", "divide", "truediv"),
-    *("rtruediv", "itruediv", "true_divide", "maximum", "minimum", "where", "pow", "square", "sqrt", "rsqrt", "exp", "log", "abs"),
-    *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardtanh", "hardsigmoid"),
-    *("softplus", "tanh", "sigmoid", "threshold", "clamp", "clamp_min", "clamp_max", "clip", "logsigmoid", "softsign", "neg"),
+    *(
+        "add",
+        "radd",
+        "iadd",
+        "sub",
+        "subtract",
+        "rsub",
+        "isub",
+        "mul",
+        "multiply",
+        "rmul",
+        "imul",
+        "div",
+        "divide",
+        "true_divide",
+    ),
+    *("truediv", "rtruediv", "itruediv", "maximum", "minimum", "where", "pow", "square", "sqrt", "rsqrt", "exp", "log", "abs"),
+    *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardtanh"),
+    *("hardsigmoid", "softplus", "tanh", "sigmoid", "threshold", "clamp", "clamp_min", "clamp_max", "clip", "logsigmoid", "neg"),
     *("dropout", "dropout2d", "alpha_dropout", "feature_alpha_dropout", "batch_norm", "local_response_norm"),
     *("clone", "contiguous", "detach", "requires_grad", "to", "type", "type_as", "float", "double", "half", "bfloat16", "copy"),
 }
 _ALONG = {"cat", "concat", "concatenate", "softmax", "chunk", "split", "mean", "sum", "amax", "max"}  #: a dimension
 _LAID = {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "expand", "transpose", "swapaxes", "getitem"}
-_POOLS: dict[str, Kind] = {"mean": "mean", "sum": "sum", "amax": "max", "adaptive_avg_pool2d": "mean", "adaptive_max_pool2d": "max"}
+_POOLS: dict[str, Kind] = {
+    "mean": "mean",
+    "sum": "sum",
+    "amax": "max",
+    "adaptive_avg_pool2d": "mean",
+    "adaptive_max_pool2d": "max",
+}
 
 
 class Axis(NamedTuple):
@@ -127,12 +148,14 @@ def field_of(model: nn.Module, images: Tensor, layers: Sequence[str] = ()) -> Fi
             raise
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"model must take images of any size to be explained by tiles, got one that refuses {tuple(images.shape)} ({reason}). "
-            "Explain images of its own size whole."
+            f"model must take images of any size to be explained by tiles, got one that refuses {tuple(images.shape)} "
+            f"({reason}). Explain images of its own size whole."
         ) from error
     size = (images.shape[-2], images.shape[-1])
     inner = frozenset[int]().union(*(mark.pools for mark, _ in follower.pooled)) if follower.pooled else frozenset()
-    last = {number: found for number, found in enumerate(follower.pooled) if number not in inner and found[1] is not None}
+    last = {
+        number: (mark, shape) for number, (mark, shape) in enumerate(follower.pooled) if number not in inner and shape is not None
+    }
     if not last:
         raise InputError(
             f"model must pool over all places by a mean, sum or maximum to be explained by tiles, got {type(model).__name__}, "
@@ -237,18 +260,16 @@ class _Follower(TorchFunctionMode):
             axes = None if axes is None else _both(axes[0].joined(other[0]), axes[1].joined(other[1]))
         if axes is None or len(at) > 1:
             return _Mark(None, pools, why or f"{name} joins maps of different strides")
-        after = _step(name, args, kwargs, axes, sizes, found, next(iter(at)))
+        made = _tensors(found if isinstance(found, tuple | list) else (found,))
+        read = _Mark(axes, at=next(iter(at)))
+        after = _step(name, args, kwargs, read, sizes[0], tuple(made[0].shape)) if made else read
         return replace(after, pools=pools, why=why or after.why)
 
 
-def _step(
-    name: str, args: Any, kwargs: Any, axes: tuple[Axis, Axis], sizes: list[tuple[int, ...]], found: Any, at: tuple[int, int] | None
-) -> _Mark:
-    """Return what is known of what a step gives that reads maps; ``at``: see :class:`_Mark`."""
-    first = _tensors(found if isinstance(found, tuple | list) else (found,))
-    if not first:
-        return _Mark(axes, at=at)
-    shape, before = tuple(first[0].shape), sizes[0]
+def _step(name: str, args: Any, kwargs: Any, read: _Mark, before: tuple[int, ...], shape: tuple[int, ...]) -> _Mark:
+    """Return what is known of what a step gives that reads maps, of one shape before and another one after it."""
+    axes, at = read.axes, read.at
+    assert axes is not None
     if name == "permute" or at is not None:
         return _turned(name, args, axes, before, shape, at)
     if name in _WINDOWS:
@@ -332,9 +353,9 @@ def _padded(args: Any, kwargs: Any, axes: tuple[Axis, Axis]) -> tuple[Axis, Axis
     made = []
     for axis, first, last in zip(axes, (top, left), (bottom, right), strict=True):
         low, high = axis.low - first * axis.stride, axis.high - first * axis.stride
-        # A mirrored border repeats what is as far on the other side of it.
-        made.append(Axis(axis.stride, low - 2 * last * axis.stride, high + 2 * first * axis.stride) if mirrored
-                    else Axis(axis.stride, low, high))  # fmt: skip
+        if mirrored:  # a border repeats what is as far on the other side of it
+            low, high = low - 2 * last * axis.stride, high + 2 * first * axis.stride
+        made.append(Axis(axis.stride, low, high))
     return made[0], made[1]
 
 
@@ -397,6 +418,5 @@ def _given(args: Any, kwargs: Any, place: int | None, key: str) -> Any:
 
 def _tensors(given: Any) -> list[Tensor]:
     """Return the tensors among some values, and in lists among them."""
-    return [one for each in given for one in (each if isinstance(each, tuple | list) else (each,)) if isinstance(one, torch.Tensor)]
-
-
+    every = [one for each in given for one in (each if isinstance(each, tuple | list) else (each,))]
+    return [one for one in every if isinstance(one, torch.Tensor)]

@@ -8,7 +8,7 @@ changed, and back-propagating through what it gives passes relevance in place of
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from miso_gen.errors import InputError
-from miso_gen.explain.relevance_rules import Layer, shares
+from miso_gen.explain.relevance_rules import Layer, merged, shares
 from miso_gen.explain.relevance_steps import (
     ADDITIONS,
     AVERAGES,
@@ -246,7 +246,7 @@ class Flow(TorchFunctionMode):
         norm, _ = by_name(NORM, call.args, call.kwargs)
         if made is None or norm["training"] or norm["running_var"] is None:
             return _step(call.computed(), _same, call.carriers[0])
-        return _step(call.computed(), self._divide(made, lambda: _merged(made.layer, norm)), made.values)
+        return _step(call.computed(), self._divide(made, lambda: merged(made.layer, norm)), made.values)
 
     def _sum(self, call: _Call) -> Tensor:
         """Compute a sum or an average: each summand has its part of relevance, constants that are added have none."""
@@ -328,13 +328,3 @@ class Flow(TorchFunctionMode):
         return InputError(
             f"model must have steps that relevance has a rule for, got {step}{place}. Choose another explainer, or a later layer."
         )
-
-
-def _merged(layer: Layer, norm: Mapping[str, Any]) -> Layer:
-    """Return a layer and the batch normalisation after it as one layer."""
-    scale = (norm["running_var"] + (1e-5 if norm["eps"] is None else norm["eps"])).rsqrt()
-    if norm["weight"] is not None:
-        scale = scale * norm["weight"]
-    bias = (0 if layer.bias is None else layer.bias) - norm["running_mean"]
-    bias = bias * scale if norm["bias"] is None else bias * scale + norm["bias"]
-    return Layer(layer.weight * scale.reshape(-1, *(1,) * (layer.weight.ndim - 1)), bias, layer.call)

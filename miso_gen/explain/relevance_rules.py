@@ -16,6 +16,8 @@ from torch import nn
 from miso_gen.models.libraries import library
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 LEAST = 1e-9  #: denominators nearer to 0 count as this, where no stabilizer is added to them
@@ -127,6 +129,21 @@ def alpha1_beta0(bias: Bias = "both") -> Rule:
         return sum((one.detach() * gradient for one, gradient in zip(parts, found, strict=True)), torch.zeros_like(values))
 
     return rule
+
+
+def merged(layer: Layer, norm: Mapping[str, Any]) -> Layer:
+    """Return a layer and the batch normalisation after it as one layer.
+
+    Args:
+        layer: A convolution or linear layer whose weights have the channels that come out first.
+        norm: ``running_mean``, ``running_var``, ``weight``, ``bias`` and ``eps``, the last three None where they are not given.
+    """
+    scale = (norm["running_var"] + (1e-5 if norm["eps"] is None else norm["eps"])).rsqrt()
+    if norm["weight"] is not None:
+        scale = scale * norm["weight"]
+    bias = (0 if layer.bias is None else layer.bias) - norm["running_mean"]
+    bias = bias * scale if norm["bias"] is None else bias * scale + norm["bias"]
+    return Layer(layer.weight * scale.reshape(-1, *(1,) * (layer.weight.ndim - 1)), bias, layer.call)
 
 
 class _Module(nn.Module):

@@ -2,8 +2,8 @@
 
 The logits of the networks here are made of what they pool over all places. A pass over the tiles finds that for the whole image.
 When a tile is explained, each such pooling gives the value of the whole image, which moves with the features of the tile as it
-would with them as a part of the whole: the logits are those of the image, and gradients with respect to the pixels of the tile are
-exact. An explainer that pools, such as Grad-CAM its gradients, is answered in the same way, one more pass for each pooling.
+would with them as a part of the whole: the logits are those of the image, and gradients with respect to the pixels of the tile
+are exact. An explainer that pools, such as Grad-CAM its gradients, is answered in the same way, one more pass for each pooling.
 """
 
 from __future__ import annotations
@@ -41,32 +41,22 @@ class Window(NamedTuple):
     height: int
     width: int
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the whole image is read."""
-        return self.read.shape == (self.height, self.width)
-
     def offset(self, strides: tuple[int, int]) -> tuple[int, int]:
         """Return row and column, among those of the whole image, of the first value of what is read."""
         return self.read.top // strides[0], self.read.left // strides[1]
 
-    def inside(self, size: tuple[int, int], strides: tuple[int, int], margin: int = 0) -> tuple[slice, slice]:
+    def inside(self, size: tuple[int, int], strides: tuple[int, int]) -> tuple[slice, slice]:
         """Return rows and columns of the core among the values of what is read.
 
         Args:
             size: Values of what is read, in height and width.
             strides: Pixels to a value.
-            margin: Values more on each side, where there are some.
         """
-        spans = (
-            (self.core.top - self.read.top, self.core.bottom - self.read.top, self.core.bottom == self.height, size[0], strides[0]),
-            (self.core.left - self.read.left, self.core.right - self.read.left, self.core.right == self.width, size[1], strides[1]),
-        )
-        rows, cols = (
-            slice(max(0, first // stride - margin), count if at_end else min(count, end // stride + margin))
-            for first, end, at_end, count, stride in spans
-        )
-        return rows, cols
+        core, read = self.core, self.read
+        first, left = (core.top - read.top) // strides[0], (core.left - read.left) // strides[1]
+        last = size[0] if core.bottom == self.height else min(size[0], (core.bottom - read.top) // strides[0])
+        right = size[1] if core.right == self.width else min(size[1], (core.right - read.left) // strides[1])
+        return slice(first, last), slice(left, right)
 
 
 class LacksError(Exception):

@@ -7,9 +7,9 @@
         ...
 
 **What is exact.** Networks that read whole images pool over all places at their end. Passes over the tiles find what is pooled
-(:mod:`miso_gen.explain.streaming`); then each tile is explained as a part of the whole. A tile is read with so much around it that
-nothing on the way from its pixels to the pooling is cut off: the receptive field less one pixel on each side, rounded up to the
-strides of the network. The map is that of the whole image but for rounding.
+(:mod:`miso_gen.explain.streaming`); then each tile is explained as a part of the whole. A tile is read with so much around it
+that nothing on the way from its pixels to the pooling is cut off: the receptive field less one pixel on each side, rounded up to
+the strides of the network. The map is that of the whole image but for rounding.
 
 **What is blended.** Where no end of the receptive field is known (pooling within the network, as of squeeze and excitation,
 attention, or resizing by corners), or a smaller overlap is asked for, tiles overlap, and their maps change over into one another
@@ -90,9 +90,7 @@ def explain_tiled(
     Raises:
         InputError: As of :class:`MapTiles`; or ``out`` has another shape.
     """
-    tiles = MapTiles(
-        model, image, explainer_of(explainer, parameters), target=target, tile=tile, overlap=overlap, blend=blend
-    )
+    tiles = MapTiles(model, image, explainer_of(explainer, parameters), target=target, tile=tile, overlap=overlap, blend=blend)
     found = np.empty(tiles.shape, np.float32) if out is None else out
     if tuple(found.shape) != tiles.shape:
         raise InputError(f"out must have the size of the image, {tiles.shape}, got {tuple(found.shape)}.")
@@ -142,8 +140,8 @@ class MapTiles:
         target: Class to explain; None: the one that the model predicts.
         tile: Side of a tile, px; rounded up to the strides of the network. Memory grows with its square, and with that of what
             is read around it.
-        overlap: What is read around a tile, px; rounded up likewise. ``auto``: what an exact map needs, where that is known, else a
-            quarter of a tile. Less than an exact map needs, or anything where that isn't known, is blended.
+        overlap: What is read around a tile, px; rounded up likewise. ``auto``: what an exact map needs, where that is known, else
+            a quarter of a tile. Less than an exact map needs, or anything where that isn't known, is blended.
         blend: Whether maps may be blended; False: only exact ones are made.
 
     Raises:
@@ -219,7 +217,8 @@ class MapTiles:
         if not isinstance(self._model, torch.nn.Module):
             raise InputError(f"model must be a torch.nn.Module to be explained by tiles, got {type(self._model).__name__}.")
         if explainer.type_name not in BY_TILES:
-            raise InputError(f"explainer must be one that works by tiles, {listing(sorted(BY_TILES))}, got {explainer.type_name}.")
+            known = listing(sorted(BY_TILES))
+            raise InputError(f"explainer must be one that works by tiles, {known}, got {explainer.type_name}.")
         if explainer.scale != "none":
             raise InputError(f"scale must be 'none' for a map made by tiles, got {explainer.scale!r}. Scale the finished map.")
         if isinstance(explainer, PixelExplainer) and explainer.clamp is not None and explainer.clamp_of == "share":
@@ -334,10 +333,8 @@ class MapTiles:
             low = np.minimum(place.astype(np.int64), self._layer_size[axis] - 1)
             share = torch.from_numpy((place - low).astype(np.float32)).to(values.device)
             high = np.minimum(low + 1, self._layer_size[axis] - 1)
-            near, far = (
-                values.index_select(axis, torch.from_numpy(np.clip(one - offset[axis], 0, values.shape[axis] - 1)).to(values.device))
-                for one in (low, high)
-            )
+            inside = (np.clip(one - offset[axis], 0, values.shape[axis] - 1) for one in (low, high))
+            near, far = (values.index_select(axis, torch.from_numpy(one).to(values.device)) for one in inside)
             values = torch.lerp(near, far, share[:, None] if axis == 0 else share)
         return values.cpu().numpy()
 

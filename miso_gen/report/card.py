@@ -196,7 +196,7 @@ def make_card(
         tuple(tables),
         _headline(lead, tables, scores) if lead else None,
         distribution(scores, lead) if lead else None,
-        tuple(_splits(scores, results, interval)),
+        tuple(_splits(scores, results, interval, lead)),
         tuple(example for example in examples if example is not None),
         tuple(methods(results, model, scenario, scores, interval)),
         tuple(facts_of(name) for name in ordered(scores["metric"])),
@@ -226,10 +226,11 @@ def _headline(lead: Lead, tables: Sequence[ScoreTable], scores: pd.DataFrame) ->
     return Headline(lead, facts, names[0], top.mean, top.normalised, top.n, null, best, oracle, top_role == "explainer")
 
 
-def _splits(scores: pd.DataFrame, results: Results, interval: IntervalName) -> list[Split]:
-    """Return the first metrics of rightly and wrongly decided images, where the network did both or either."""
+def _splits(scores: pd.DataFrame, results: Results, interval: IntervalName, lead: Lead | None) -> list[Split]:
+    """Return the first metrics of rightly and wrongly decided images, at the level of truth of the leading score."""
     found = []
-    for name, part in predictions(scores):
+    rows = scores if lead is None else scores[scores["positive"] == lead.positive]
+    for name, part in predictions(rows):
         metrics = _first(part)
         tables = [it for it in score_tables(part, results, interval=interval, metrics=metrics) if it.has_truth]
         found.append(Split(name, part["image_id"].nunique(), tuple(tables)))

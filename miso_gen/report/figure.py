@@ -81,7 +81,8 @@ def card_figure(results: Results, model: str, scenario: str, out_png: str | os.P
     partner = _partner(results, image_id)
     grid = _grid(results, model, scenario, scores, lead, image_id, partner, seed)
 
-    figure = Figure(figsize=(10, 8.6), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(10, 8.6), dpi=_DPI)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.925, bottom=0.01, hspace=0.14, wspace=0.05)
     canvas = FigureCanvasAgg(figure)
     name = f"{model or 'maps without a network'} on {scenario}"
     figure.suptitle(f"{name}  ·  {results.dataset.name} {results.dataset.version}", fontsize=12)

@@ -30,7 +30,7 @@ Interval = Literal["normal", "bootstrap"]
 INDEX: Final = "index.html"
 CARDS: Final = "cards"
 LIMIT: Final = 1_500_000  #: bytes of a card, above which its pictures are made smaller
-_SHARES: Final = (1.0, 0.5, 0.25, 0.1)  #: of the bytes that pictures may have, tried in this order
+_LEAST: Final = 0.1  #: share to which pictures are made smaller at once
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,8 @@ def _write_card(
     path: Path, results: Results, model: str, scenario: str, title: str, interval: Interval, metric: str | None
 ) -> Card:
     """Write the page of a card, with smaller pictures where it would be too large; return the card."""
-    card = make_card(results, model, scenario, interval=interval, metric=metric)
-    for share in _SHARES:
-        card = card if share == 1.0 else with_smaller_pictures(results, card, share)
+    card, share = make_card(results, model, scenario, interval=interval, metric=metric), 1.0
+    for last in (False, False, True):
         page = _render(
             "card.html.j2",
             title=title,
@@ -102,8 +101,11 @@ def _write_card(
             experiment=json.dumps(dict(results.experiment), indent=2, default=str, ensure_ascii=False),
             spread_words=described(card.spread.spreads) if card.spread else "",
         ).encode()
-        if len(page) <= LIMIT:
+        pictures = sum(len(panel.picture.uri) for example in card.examples for panel in example.panels)
+        if len(page) <= LIMIT or not pictures or last:
             break
+        share *= min(0.9, max(_LEAST, 0.95 * (LIMIT - len(page) + pictures) / pictures))
+        card = with_smaller_pictures(results, card, share)
     path.write_bytes(page)
     return card
 
@@ -146,6 +148,11 @@ def _render(template: str, **values: Any) -> str:
     return text
 
 
+def _exact(value: float) -> str:
+    """Return a number as text for scripts, with six digits."""
+    return f"{value:.6g}"
+
+
 def _sentence(text: str) -> str:
     """Return a text with a capital first letter, the others as they are."""
     return text[:1].upper() + text[1:]
@@ -162,7 +169,7 @@ def _environment() -> Any:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "percent": percent, "exact": repr, "sentence": _sentence}
+    environment.filters |= {"number": number, "percent": percent, "exact": _exact, "sentence": _sentence}
     environment.globals |= {
         "with_interval": with_interval,
         "role_words": role_words,

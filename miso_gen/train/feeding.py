@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 Items = PatchDataset | BagDataset | ImageDataset
+_PATCHES: Final = 36  #: patches at once, at least
 
 
 def items_of(task: Task, part: Part, *, training: bool = False) -> Items:
@@ -91,7 +92,7 @@ def loader_of(task: Task, items: Items | Rows, *, training: bool, ranks: int = 1
     train = task.experiment.train
     return PatchLoader(
         items,
-        batch=train.batch,
+        batch=train.batch if training else asked_at_once(task),
         seed=task.seed,
         pool=train.pool,
         workers=train.workers,
@@ -99,6 +100,11 @@ def loader_of(task: Task, items: Items | Rows, *, training: bool, ranks: int = 1
         drop_last=training and ranks > 1,
         pin=train.device != "cpu",
     )
+
+
+def asked_at_once(task: Task) -> int:
+    """Return how many items a network is asked of at once: as many as it is trained on, of patches some more if those are few."""
+    return max(task.experiment.train.batch, _PATCHES) if task.reads == "patch" else task.experiment.train.batch
 
 
 def as_images(pixels: Tensor, device: torch.device) -> Tensor:

@@ -43,7 +43,8 @@ class Predictions:
 
     Attributes:
         folder: ``patches.parquet``, ``images.parquet``, and ``maps.zarr``, a :class:`miso_gen.store.MapStore`.
-        images: One row an image and rule: image_id, scenario, split, label, rule, probability of ``positive``, predicted.
+        images: One row an image and rule: image_id, scenario, split, label, rule, probability of ``positive``, predicted. Where
+            images are of several classes at once, label and predicted are 1 for those of ``positive``, else 0.
         patches: One row a patch: where it is, its label, a logit and a probability of each class; None: it reads no patches.
         maps: Explainers that the store has maps of now, the model being called like the run: ``ppm``, ``pcm``, ``ppm-legacy``,
             ``pcm-legacy``, ``heatmap``.
@@ -130,7 +131,7 @@ class _Work:
         table: PatchTable = self.items.table  # type: ignore[union-attr]  # reads patches
         logits = all_logits(self.model, self.task, self.items, self.device)
         shares = self._shares(logits)
-        patches = _patch_frame(table, logits, shares)
+        patches = _patch_frame(self.task, table, logits, shares, self.positive)
         rows: list[dict[str, Any]] = []
         kinds = {"": prediction_maps} | ({"-legacy": legacy_prediction_maps} if legacy else {})
         for suffix in kinds:
@@ -164,13 +165,14 @@ class _Work:
                 for number, image in enumerate(batch["image_id"]):
                     if maps is not None:
                         self.maps.write("heatmap", image, maps[number], None)
-                    predicted = int(logits[number].argmax())
-                    rows.append(self._row(image, ITSELF, float(shares[number, self.positive]), predicted))
+                    share = float(shares[number, self.positive])
+                    predicted = int(share >= 0.5) if self.task.several else int(logits[number].argmax())
+                    rows.append(self._row(image, ITSELF, share, predicted))
                     self.watcher.step(self.name, 1)
         return self._written(rows, None)
 
     def _shares(self, logits: Tensor) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = probabilities(logits, self.task.experiment.train.loss).numpy()
+        found: NDArray[np.float64] = probabilities(logits, self.task.loss).numpy()
         return found
 
     def _decided(self, image: str, maps: PredictionMaps, *, is_legacy: bool) -> list[dict[str, Any]]:
@@ -183,7 +185,9 @@ class _Work:
         return rows
 
     def _row(self, image: str, rule: str, probability: float, predicted: int) -> dict[str, Any]:
-        known = {name: self.index.at[image, name] for name in ("scenario", "split", "label")}
+        known: dict[str, Any] = {name: self.index.at[image, name] for name in ("scenario", "split", "label")}
+        if self.task.several:
+            known["label"] = int(known["label"]) >> self.positive & 1
         return {"image_id": image, **known, "rule": rule, "probability": probability, "predicted": predicted}
 
     def _written(self, rows: list[dict[str, Any]], patches: pd.DataFrame | None) -> Predictions:
@@ -233,11 +237,15 @@ class _Maps:
         self.begun.append(group.explainer)
 
 
-def _patch_frame(table: PatchTable, logits: Tensor, shares: NDArray[np.float64]) -> pd.DataFrame:
-    """Return the table of patches with what the network says of each."""
+def _patch_frame(task: Task, table: PatchTable, logits: Tensor, shares: NDArray[np.float64], positive: int) -> pd.DataFrame:
+    """Return the table of patches with what the network says of each; of several classes at once, whether it is ``positive``."""
     frame = table.frame()
     for number in range(logits.shape[1]):
         frame[f"logit_{number}"] = logits[:, number].numpy()
         frame[f"probability_{number}"] = shares[:, number]
-    frame["predicted"] = logits.argmax(1).numpy()
+    if task.several:
+        frame["label"] = table.label >> positive & 1
+        frame["predicted"] = (shares[:, positive] >= 0.5).astype(np.int64)
+    else:
+        frame["predicted"] = logits.argmax(1).numpy()
     return frame

@@ -35,7 +35,9 @@ def pixels(model: Any, images: Tensor, start: Tensor, composite: str = "alpha1-b
         return relevance_of_pixels(model, images, of_logits(start), rules_of(composite, **options))  # type: ignore[arg-type]
 
 
-def layers(model: nn.Module, images: Tensor, names: tuple[str, ...], start: Tensor, composite: str = "alpha1-beta0", **options: Any):
+def layers(
+    model: nn.Module, images: Tensor, names: tuple[str, ...], start: Tensor, composite: str = "alpha1-beta0", **options: Any
+):
     with resting(model):
         return relevance_of_layers(model, images, names, of_logits(start), rules_of(composite, **options))  # type: ignore[arg-type]
 
@@ -173,7 +175,11 @@ def test_stabilizer_has_the_sign_of_the_total() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 6))
 def test_alpha_beta_without_bias_keeps_all_relevance(seed: int, inputs: int, outputs: int) -> None:
-    weight, values, relevance = signed(outputs, inputs, seed=seed), signed(1, inputs, seed=seed + 1), signed(1, outputs, seed=seed + 2)
+    weight, values, relevance = (
+        signed(outputs, inputs, seed=seed),
+        signed(1, inputs, seed=seed + 1),
+        signed(1, outputs, seed=seed + 2),
+    )
     found = alpha1_beta0("none")(linear(weight, signed(outputs, seed=seed + 3)), values, relevance)
     total = values.clamp(min=0) @ weight.clamp(min=0).T + values.clamp(max=0) @ weight.clamp(max=0).T
     torch.testing.assert_close(found.sum(), relevance[total > 1e-9].sum(), atol=1e-9, rtol=1e-9)
@@ -192,7 +198,10 @@ def test_box_of_each_image_is_its_own_least_and_greatest() -> None:
 def test_residual_split_vector() -> None:
     found = shares(torch.add, (torch.tensor([1.0]), torch.tensor([3.0])), torch.tensor([8.0]), 0.0)
     assert [one.item() for one in found] == [2.0, 6.0]
-    assert [one.item() for one in shares(torch.add, (torch.tensor([2.0]), torch.tensor([-2.0])), torch.tensor([8.0]), 0.0)] == [0, 0]
+    assert [one.item() for one in shares(torch.add, (torch.tensor([2.0]), torch.tensor([-2.0])), torch.tensor([8.0]), 0.0)] == [
+        0,
+        0,
+    ]
 
 
 # --- sums -------------------------------------------------------------------------------------------------------------
@@ -251,7 +260,10 @@ def test_a_shortcut_from_before_the_layer_keeps_its_share() -> None:
 
 def test_weighted_addition_counts_the_weight() -> None:
     found = layers(
-        Residual(lambda one, other: torch.add(one, other, alpha=2)), torch.ones(1, 1, 1, 1), ("first", "second"), torch.tensor([[7.0]])
+        Residual(lambda one, other: torch.add(one, other, alpha=2)),
+        torch.ones(1, 1, 1, 1),
+        ("first", "second"),
+        torch.tensor([[7.0]]),
     )
     assert [one.relevance.item() for one in found.values()] == pytest.approx([1.0, 6.0])
 

@@ -217,7 +217,7 @@ def test_networks_of_one_name_have_maps_of_their_own(store, runs, tmp_path):  # 
     models = [{"type": NAME, "norm": True}, {"type": NAME, "norm": False}]
     found = explain_experiment(plan(store, "saliency", rest={"models": models}), runs, tmp_path / "m.zarr", limit=1)
     names = [one.group.model for one in found.groups]
-    assert names == [model.folder.name for model in found.models]
+    assert names == [model.name for model in found.models]
     assert len(set(names)) == 2
 
 

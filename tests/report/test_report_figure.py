@@ -71,7 +71,7 @@ def test_wrong_asks_are_named(results: Results, tmp_path: Any, monkeypatch: pyte
         card_figure(zeros, "vgg-att", "gsp", tmp_path / "card.png")
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="must be a file that can be written"):
-        card_figure(results, "vgg-att", "gsp", tmp_path / "file" / "card.png")
+        card_figure(dataclasses.replace(results, maps=[]), "vgg-att", "gsp", tmp_path / "file" / "card.png")
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match="matplotlib"):
         card_figure(results, "vgg-att", "gsp", tmp_path / "card.png")
