@@ -16,39 +16,56 @@ import subprocess
 import sys
 import warnings
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmarks.measure import Report, Table, json_value, machine, met, publish, scratch
 from benchmarks.memory import resident
 from miso_gen.explain import explain
+from miso_gen.explain.layers import chosen_layers
 from miso_gen.explain.tiling import MapTiles
 from miso_gen.models import create_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 BATCH, SIDE = 16, 96
 SIDES = (1024, 2048, 4096, 8192)
 TILE = 256
+EXPLAINERS: dict[str, dict[str, Any]] = {"saliency": {"type": "saliency"}, "gradcam": {"type": "gradcam", "layer": "8"}}
 PARTS = ("speed", "memory", "cuda")
 SALIENCY_BAR, GRADCAM_BAR, MEMORY_BAR = 1.1, 0.7, 1.2
 RESULTS = Path(__file__).parent / "results"
-NETWORKS = {"resnet50": "layer4", "vgg16": "features.29", "cam": "encoder.deepest"}
+NETWORKS: dict[str, Any] = {
+    "resnet34": {"type": "resnet34"},
+    "resnet50": {"type": "resnet50"},
+    "cam of resnet10t": {"type": "cam", "encoder": "resnet10t"},
+}
 
 
 def network(name: str, side: int) -> nn.Module:
     """Return a network with drawn weights, in evaluation mode, its parameters without gradients."""
     torch.manual_seed(0)
-    spec = {"type": name, **({"encoder": "resnet10t"} if name == "cam" else {})}
-    side = side if name != "vgg16" else 224
-    return create_model(spec, in_channels=3, num_classes=2, image_size=side).eval().requires_grad_(False)
+    model = create_model(NETWORKS[name], in_channels=3, num_classes=2, image_size=side)
+    return model.eval().requires_grad_(False)
+
+
+def narrow() -> nn.Module:
+    """Return a network that sees 16 px around a pixel and averages: every tile is back-propagated."""
+    torch.manual_seed(0)
+    steps: list[nn.Module] = []
+    for read, gives, stride in ((3, 16, 1), (16, 32, 2), (32, 64, 2), (64, 64, 2)):
+        steps += [nn.Conv2d(read, gives, 3, stride, 1), nn.BatchNorm2d(gives), nn.ReLU(inplace=True)]
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 2))
+    return nn.Sequential(*steps, *head).eval().requires_grad_(False)
 
 
 def bare(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
@@ -88,16 +105,16 @@ def measure_speed(repeats: int, batch: int, side: int, device: str = "cpu") -> T
     table = Table(
         f"Maps of {batch} images of {side} px, {device}",
         ["network", "map", "maps/s", "bare pass, maps/s", "time of a bare pass", "bar", "captum one by one, maps/s", "ratio"],
-        note=f"{'Wall' if device == 'cuda' else 'CPU'} time, least of {repeats} turns. vgg16 reads 224 px.",
+        note=f"{'Wall' if device == 'cuda' else 'CPU'} time, least of {repeats} turns.",
     )
-    warnings.filterwarnings("ignore", message=".*[Ss]etting.*(forward|backward|gradients).*")
-    for name, layer in NETWORKS.items():
+    warnings.filterwarnings("ignore", message=".*did not already require gradients.*")
+    for name in NETWORKS:
         model = network(name, side).to(device)
-        wide = 224 if name == "vgg16" else side
-        images = torch.rand(batch, 3, wide, wide, generator=torch.Generator().manual_seed(1)).to(device)
+        (layer,) = chosen_layers(model, "last")
+        images = torch.rand(batch, 3, side, side, generator=torch.Generator().manual_seed(1)).to(device)
         target = torch.arange(batch, device=device) % 2
         for method, bar in (("saliency", SALIENCY_BAR), ("gradcam", GRADCAM_BAR)):
-            options = {} if method == "saliency" else {"layer": layer}
+            options: dict[str, Any] = {} if method == "saliency" else {"layer": layer}
             captum = one_by_one(method, model, layer)
             ours, least, theirs = turns(
                 [
@@ -131,11 +148,11 @@ class Plain:
 def peak(side: int, explainer: str) -> dict[str, Any]:
     """Return the peak of this process when it explains an image by tiles, in MiB, and how long that took."""
     torch.set_num_threads(1)
-    model = network("resnet10", side)
+    model = narrow()
     base = resident("VmRSS")
     with scratch(None) as folder:
         begin, wall = process_time(), perf_counter()
-        tiles = MapTiles(model, Plain(side), {"type": explainer}, target=1, tile=TILE)
+        tiles = MapTiles(model, Plain(side), EXPLAINERS[explainer], target=1, tile=TILE)
         with (folder / "map").open("wb") as file:
             for top, left, values in tiles:
                 for row, line in enumerate(values):
@@ -151,3 +168,86 @@ def peak(side: int, explainer: str) -> dict[str, Any]:
             "cpu_s": process_time() - begin,
             "wall_s": perf_counter() - wall,
         }
+
+
+def measure_memory(sides: Sequence[int]) -> Table:
+    """Return the table of peak memory over the side of the image."""
+    table = Table(
+        f"Whole images by tiles of {TILE} px",
+        ["map", "side, px", "exact", "peak, MiB", "above the start, MiB", "by that of the least", "bar", "CPU, s", "Mpx/s"],
+        note="A network of 4 convolutions that averages; each figure is of a process of its own, on one thread.",
+    )
+    for explainer in EXPLAINERS:
+        first: dict[str, Any] | None = None
+        for side in sides:
+            command = [sys.executable, "-m", "benchmarks.explain", "--peak", str(side), "--explainer", explainer]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            first = first or found
+            more, ratio = found["peak_mib"] - found["base_mib"], found["peak_mib"] / first["peak_mib"]
+            row = [explainer, f"{side:,}", "yes" if found["exact"] else "no", f"{found['peak_mib']:,.0f}", f"{more:,.0f}"]
+            row += [f"{ratio:.2f}", met(ratio, MEMORY_BAR, least=False), f"{found['cpu_s']:,.1f}"]
+            table.rows.append([*row, f"{side * side / 1e6 / found['cpu_s']:.2f}"])
+            print(table.rows[-1], flush=True)
+    return table
+
+
+def measure_cuda(repeats: int) -> Table:
+    """Return the table on CUDA; one row that says so where there is none."""
+    if torch.cuda.is_available():
+        return measure_speed(repeats, 256, 224, "cuda")
+    row = ["not measured: no CUDA here", *["-"] * 7]
+    heads = ["network", "map", "maps/s", "bare pass, maps/s", "time of a bare pass", "bar", "captum one by one, maps/s", "ratio"]
+    return Table("Maps of 256 images of 224 px, cuda", heads, [row], note="`python -m benchmarks.explain --only cuda`.")
+
+
+def page(report: Report) -> str:
+    """Return the results as a Markdown page."""
+    here = report.data["machine"]
+    libraries = ", ".join(f"{name} {number}" for name, number in report.data["libraries"].items())
+    head = [
+        "# Explaining",
+        "",
+        f"`{report.data['command']}`, {report.data['date']}; what is compared stands in `benchmarks/explain.py`.",
+        "",
+        f"- Machine: {here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB, {here['os']}",
+        f"- Libraries: {libraries}",
+        f"- Load average before the start (1, 5, 15 minutes): {', '.join(f'{load:.2f}' for load in here['load_average'])}",
+        "",
+    ]
+    return "\n".join(head) + "\n" + "\n".join(table.markdown() for table in report.tables)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--quick", action="store_true", help="a try-out: few small images, one repeat")
+    options.add_argument("--peak", type=int, metavar="SIDE", help="explain one image in this process, and print its peak memory")
+    options.add_argument("--explainer", choices=list(EXPLAINERS), default="saliency", help="for --peak")
+    options.add_argument("--json", type=Path, help="also write the results to this file")
+    options.add_argument("--write", action="store_true", help="write benchmarks/results/explain.json and explain.md")
+    args = options.parse_args(arguments)
+    if args.peak:
+        print(json.dumps(peak(args.peak, args.explainer)))
+        return
+    repeats, batch, sides = (1, 4, SIDES[:1]) if args.quick else (args.repeats, BATCH, SIDES)
+    report = Report("explain")
+    report.data["machine"], report.data["date"] = machine(), datetime.now(UTC).strftime("%Y-%m-%d")
+    report.data["libraries"] = {name: version(name) for name in ("torch", "numpy", "captum", "timm")}
+    report.data["command"] = "python -m benchmarks.explain"
+    torch.set_num_threads(1)
+    if "speed" in args.only:
+        report.tables.append(measure_speed(repeats, batch, SIDE))
+    if "memory" in args.only:
+        report.tables.append(measure_memory(sides))
+    if "cuda" in args.only:
+        report.tables.append(measure_cuda(repeats))
+    publish(report, args.json)
+    if args.write:
+        (RESULTS / "explain.json").write_text(json.dumps(report, default=json_value, indent=1) + "\n", "utf-8")
+        (RESULTS / "explain.md").write_text(page(report), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -111,7 +111,7 @@ def with_facts(
     ids = scores["image_id"]
     known = {name: ids.map(index[name]) for name in ("scenario", "split", "label")}
     if bit is not None:
-        known["label"] = known["label"].to_numpy(np.int64) >> bit & 1
+        known["label"] = known["label"].map(lambda bits: int(bits) >> bit & 1)
     decided = ids.map(dict(predicted)).astype("Int64")
     return scores.assign(**facts, **known, predicted=decided)[list(SCORES)].reset_index(drop=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from math import isfinite, nan
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 
 from miso_gen.errors import InputError, OutputError, UnknownNameError
 from miso_gen.metrics.summaries import UNIT, compare, rank, summarise, unit_means
-from miso_gen.report.cells import ordered
+from miso_gen.report.cells import DIGITS, ordered
 from miso_gen.report.formats import as_csv, as_html, as_latex, as_markdown
 from miso_gen.report.judged import (
     facts_for,
@@ -55,8 +56,8 @@ def comparison_table(
 ) -> Table:
     """Return the mean of each network and explainer on each scenario, over images with evidence.
 
-    Best in bold, with all that can't be told from it: paired permutation tests of all pairs on the images that both have, with
-    Holm's correction, at 5 %; two that share a letter can't be told apart. Maps of predictions, null explainers and the oracle
+    The best mean is bold, and what is printed alike. Two that share a letter can't be told apart: paired permutation tests of all
+    pairs on the images that both have, with Holm's correction, at 5 %. Maps of predictions, null explainers and the oracle
     stand apart, and are neither tested nor best.
 
     Args:
@@ -87,6 +88,7 @@ def comparison_table(
             title = scenario if len(metrics) == 1 else f"{name}, {scenario}"
             columns.append(Column(title, direction=facts.direction, metric=name, scenario=scenario))
             found.append(_means(part[part["scenario"] == scenario], name, facts.direction, subset, interval))
+            notes += _too_few(title, found[-1])
     if of_roles(scores, "explainer").groupby(["model", "explainer"]).ngroups > TESTED:
         notes.append(f"Pairs are tested of the {TESTED} best of each column; the others have no letter.")
     if subset == "correct":
@@ -96,8 +98,8 @@ def comparison_table(
         f"{' and '.join(metrics)} by network, explainer and scenario",
         tuple(columns),
         tuple(rows),
-        "Mean over images with evidence and its interval of 95 %. Bold: the best, and all that can't be told from it; methods "
-        "that share a letter can't be told apart (paired permutation tests, Holm, 5 %). Null explainers know nothing of the "
+        "Mean over images with evidence and its interval of 95 %. Bold: the best mean. Methods that share a letter, also with "
+        "the best, can't be told apart (paired permutation tests, Holm, 5 %). Null explainers know nothing of the "
         "network, the oracle is the truth itself; they and maps of predictions are not ranked.",
         tuple(notes),
         "comparison-" + "-".join(metrics),
@@ -239,10 +241,9 @@ def win_table(
     methods = sorted(methods, key=lambda name: -wins(name))
     lines = [(name, "method") for name in methods]
     lines += [(name, role) for role in _APART for name in sorted(roles.index[roles == role])]
-    columns = [Column(" ".join(part for part in names_of(name) if part), metric="win-share", digits=2) for name in methods]
     columns = [
-        Column(one.name, metric=one.metric, digits=2, model=names_of(name)[0], explainer=names_of(name)[1])
-        for one, name in zip(columns, methods, strict=True)
+        Column(f"{model} {explainer}".strip(), metric="win-share", digits=2, model=model, explainer=explainer)
+        for model, explainer in map(names_of, methods)
     ]
     rows = [Row((*words(*names_of(name)), *(cell(name, other) for other in methods)), role) for name, role in lines]  # type: ignore[arg-type]
     return Table(
@@ -283,17 +284,24 @@ def comparison_tables(
         if names:
             made += [ranking_table(results, names, at=at, draws=draws), win_table(results, names[0], at=at)]
         end = "" if known["at"].nunique() == 1 else f", maps of {'cells' if at == 'grid' else 'pixels'}"
-        tables += [Table(it.title + end, it.columns, it.rows, it.caption, it.notes, f"{it.name}-{at}") for it in made]
+        tables += [replace(it, title=it.title + end, name=f"{it.name}-{at}") for it in made]
     return tables
 
 
-def all_tables(results: Results, metrics: Sequence[str] | None = None, *, interval: IntervalName = "normal") -> list[Table]:
-    """Return the comparison, and the tables of papers that the results fill."""
-    return [*comparison_tables(results, metrics, interval=interval), *paper_tables(results)]
+def all_tables(
+    results: Results, metrics: Sequence[str] | None = None, *, interval: IntervalName = "normal", draws: int = 10_000
+) -> list[Table]:
+    """Return the comparison, see :func:`comparison_tables`, and the tables of papers that the results fill."""
+    return [*comparison_tables(results, metrics, interval=interval, draws=draws), *paper_tables(results)]
 
 
 def write_tables(
-    results: Results, out: str | os.PathLike[str], *, metrics: Sequence[str] | None = None, interval: IntervalName = "normal"
+    results: Results,
+    out: str | os.PathLike[str],
+    *,
+    metrics: Sequence[str] | None = None,
+    interval: IntervalName = "normal",
+    draws: int = 10_000,
 ) -> list[Path]:
     """Write every table to ``out/tables/``, as Markdown, LaTeX, CSV and a fragment of HTML.
 
@@ -302,6 +310,7 @@ def write_tables(
         out: Folder; files of an earlier call are replaced.
         metrics: Of the comparison, see :func:`comparison_tables`.
         interval: Of its means.
+        draws: Of its ranking.
 
     Returns:
         The files, table by table.
@@ -311,7 +320,7 @@ def write_tables(
     """
     folder = Path(out) / TABLES
     paths = []
-    tables = all_tables(results, metrics, interval=interval)
+    tables = all_tables(results, metrics, interval=interval, draws=draws)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for table in tables:
@@ -324,18 +333,18 @@ def write_tables(
     return paths
 
 
-def comparison_html(results: Results, *, metrics: Sequence[str] | None = None, interval: IntervalName = "normal") -> str:
-    """Return all tables as a fragment of a page, a heading of level 3 above each; empty: there are none."""
-    parts = []
-    for table in all_tables(results, metrics, interval=interval):
-        heading = as_html_heading(table)
-        parts.append(f"{heading}\n{as_html(table)}")
-    return "".join(parts)
+def comparison_html(
+    results: Results, *, metrics: Sequence[str] | None = None, interval: IntervalName = "normal", draws: int = 10_000
+) -> str:
+    """Return all tables as a fragment of a page; empty: there are none.
 
-
-def as_html_heading(table: Table) -> str:
-    """Return the heading of a table, to which pages can link: ``#table-NAME``."""
-    return f'<h3 id="table-{escape(table.name, quote=True)}">{escape(table.title)}</h3>'
+    Above each table stands a heading of level 3, to which pages can link as ``#table-NAME``. The classes are those of the cards
+    (``scroll``, ``scores``, ``best``, roles of rows); headings are buttons, which the script of the report makes sort.
+    """
+    return "".join(
+        f'<h3 id="table-{escape(table.name, quote=True)}">{escape(table.title)}</h3>\n{as_html(table)}'
+        for table in all_tables(results, metrics, interval=interval, draws=draws)
+    )
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------
@@ -379,12 +388,19 @@ def _means(
     if not means:
         return found
     top = max(means) if direction == "higher" else min(means)
-    first = "".join(letters.get(name, "") for name, (role, cell) in found.items() if role == "method" and cell.value == top)
     for name, (role, cell) in found.items():
-        mine = letters.get(name, "")
-        is_best = role == "method" and (cell.value == top or bool(set(_signs(mine)) & set(_signs(first))))
-        found[name] = role, Cell(cell.value, cell.low, cell.high, cell.n, best=is_best, letters=mine)
+        is_best = role == "method" and isfinite(cell.value) and round(cell.value, DIGITS) == round(top, DIGITS)
+        found[name] = role, replace(cell, best=is_best, letters=letters.get(name, ""))
     return found
+
+
+def _too_few(title: str, found: _Found) -> list[str]:
+    """Return a line where there are too few images to tell any two methods apart."""
+    numbers = [cell.n or 0 for role, cell in found.values() if role == "method" and isfinite(cell.value)][:TESTED]
+    pairs, most = len(numbers) * (len(numbers) - 1) // 2, max(numbers, default=0)
+    if not pairs or pairs * 2.0 ** (1 - most) <= _ALPHA:
+        return []
+    return [f"{title}: {most} images are too few to tell any two of {len(numbers)} methods apart."]
 
 
 def _letters(
@@ -398,17 +414,6 @@ def _letters(
         return {}
     rows = rows[rows["method"].isin(best)]
     return compare(rows, metric=metric, better=direction, method="method", subset=subset, alpha=_ALPHA).letters
-
-
-def _signs(letters: str) -> list[str]:
-    """Return the signs of groups: a letter, and the dashes behind it."""
-    found: list[str] = []
-    for letter in letters:
-        if letter == "'":
-            found[-1] += letter
-        else:
-            found.append(letter)
-    return found
 
 
 def _joined(columns: Sequence[_Found]) -> list[Row]:

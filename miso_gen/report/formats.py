@@ -80,14 +80,15 @@ def as_csv(table: Table) -> str:
     places: list[int] = []
     for place, column in enumerate(table.columns):
         cells = [row.cells[place] for row in table.rows]
-        mine: list[tuple[str, Callable[[Cell], str]]] = [(column.name, _data)]
+        named: Callable[[Cell], str] = _data if column.is_head else lambda cell: _exact(cell.value)
+        mine = [(column.name, named)]
         if any(isfinite(cell.low) for cell in cells):
             mine.append((f"{column.name} low", lambda cell: _exact(cell.low)))
             mine.append((f"{column.name} high", lambda cell: _exact(cell.high)))
         if any(cell.n is not None for cell in cells):
             mine.append((f"{column.name} n", lambda cell: "" if cell.n is None else str(cell.n)))
         if any(cell.letters or cell.mark for cell in cells):
-            mine.append((f"{column.name} group", lambda cell: cell.letters or cell.mark))
+            mine.append((f"{column.name} group", lambda cell: cell.letters or cell.mark.strip()))
         made += mine
         places += [place] * len(mine)
     out = io.StringIO()

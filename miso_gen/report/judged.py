@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
@@ -22,6 +23,7 @@ RAW: Final = "-raw"  #: end of the names of metrics of maps as they are
 _PIXEL: Final = "-pixel"  #: end of the names of maps of pixels beside those of cells
 _APART: Final = "\x1f"  #: between network and explainer of a method, where no name has it
 _PLACE: Final = ("at", "binarizer", "positive")
+_KNOWN: WeakKeyDictionary[Results, pd.DataFrame] = WeakKeyDictionary()  #: of results that are in use: many tables ask for them
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,21 @@ class Place:
 def judged(results: Results) -> pd.DataFrame:
     """Return all scores, and of each ``has_truth``, whether its image has evidence, and ``role``, see :data:`~.cells.Role`.
 
+    It is computed once for the same results; leave it as it is.
+
     Raises:
         InputError: An image is none of the data set.
     """
+    if results in _KNOWN:
+        return _KNOWN[results]
     whole = replace(results, scores=results.scores.reset_index(drop=True))
     parts = [card_scores(whole, model, scenario) for model, scenario in cards_of(whole)]
-    if not parts:
-        return results.scores.assign(has_truth=False, role="")
-    table = pd.concat([part for part in parts if len(part)] or parts[:1])
-    table = table[~table.index.duplicated()].sort_index()
-    return table.assign(role=roles(table))
+    table = whole.scores.assign(has_truth=False)
+    if any(map(len, parts)):
+        table = pd.concat([part for part in parts if len(part)])
+        table = table[~table.index.duplicated()].sort_index()
+    _KNOWN[results] = table.assign(role=roles(table))
+    return _KNOWN[results]
 
 
 def method_of(model: str, explainer: str) -> str:

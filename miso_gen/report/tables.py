@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, isfinite, isnan, log10, nan
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -32,7 +32,7 @@ class Cell:
         high: Upper end.
         n: What the number is over, mostly images; None: not told.
         text: What is printed in place of the number; empty: the number.
-        best: Whether it is the best of its column, or can't be told from it.
+        best: Whether it is the best of its column, or printed alike.
         letters: Tie groups: two of a column that share a letter can't be told apart. Empty: not tested.
         mark: What is printed behind the number, such as ``A`` for the map that it is of.
     """
@@ -65,7 +65,8 @@ class Cell:
         if isnan(self.value):
             return MISSING
         half = (self.high - self.low) / 2
-        places = digits_for(half) if isfinite(half) and half > 0 else digits
+        tells = isfinite(half) and half >= 0.5 * 10.0**-_MOST_DIGITS
+        places = digits_for(half) if tells else digits
         shown = rounded(self.value, places)
         if not isfinite(half):
             return shown + self.mark
@@ -195,10 +196,6 @@ def marked_best(rows: Sequence[Row], column: int, direction: Direction, digits: 
     for row in rows:
         cell = row.cells[column]
         is_best = row.role == "method" and isfinite(cell.value) and round(cell.value, digits) == top
-        found.append(Row((*row.cells[:column], best_cell(cell), *row.cells[column + 1 :]), row.role) if is_best else row)
+        cells = (*row.cells[:column], replace(cell, best=True), *row.cells[column + 1 :])
+        found.append(Row(cells, row.role) if is_best else row)
     return found
-
-
-def best_cell(cell: Cell) -> Cell:
-    """Return a cell marked as best."""
-    return Cell(cell.value, cell.low, cell.high, cell.n, cell.text, True, cell.letters, cell.mark)

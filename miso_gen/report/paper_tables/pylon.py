@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -178,5 +178,5 @@ def _bold(cells: Sequence[Cell]) -> list[Cell]:
     marked = [cells[0]]
     for cell in cells[1:]:
         is_best = top is not None and isfinite(cell.value) and round(cell.value, 3) == top
-        marked.append(Cell(cell.value, cell.low, cell.high, cell.n, best=is_best))
+        marked.append(replace(cell, best=is_best))
     return marked
