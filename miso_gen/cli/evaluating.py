@@ -35,10 +35,12 @@ def evaluate(experiment: str, out: Path | None, overrides: tuple[str, ...], is_s
     """
     from miso_gen.console import StepProgress, duration, print_table
     from miso_gen.evaluate.evaluating import evaluate as run
+    from miso_gen.evaluate.plan import check_score
     from miso_gen.evaluate.smoke import smoke
+    from miso_gen.explain.experiment import check_explain
     from miso_gen.train import load_experiment
 
-    plan = load_experiment(experiment, overrides)
+    plan = load_experiment(experiment, overrides, checks=(check_explain, check_score))
     stem = Path(experiment).stem
     folder = out or Path("runs") / (f"{stem}-smoke" if is_smoke else stem)
     options = [*(f"--set {one}" for one in overrides), *(["--smoke"] if is_smoke else [])]

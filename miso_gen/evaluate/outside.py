@@ -87,7 +87,7 @@ def score_outside(
         wrong = found.check({one: truths.size(one, "pixel") for one in ids}, cell_px)
         problems += [str(one) for one in wrong]
         bad = {one.subject for one in wrong}
-        good = [one for one in found.ids(ids) if one not in bad]
+        good = [one for one in found.ids(ids) if bad.isdisjoint((one, *found.files(one)))]
         tables = [_of_folder(found, title, good, truths, chosen, signed, problems)]
         runs = [Run(model="", scenario=scenario, seed=0, name="") for scenario in _scenarios(data, ids)]
     else:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,11 @@ from miso_gen.metrics.interfaces import MAP_BINARIZERS, METRICS, MapBinarizer, M
 from miso_gen.metrics.plugins import plugin_of
 from miso_gen.metrics.preparing import Normalize, Sign
 from miso_gen.recipe.parameters import Parameters, plain
+from miso_gen.recipe.problems import Problem
+
+if TYPE_CHECKING:
+    from miso_gen.recipe.source import Item
+    from miso_gen.train.experiment import Experiment
 
 
 def _metrics(value: Any) -> Any:
@@ -99,6 +104,16 @@ def score_plan(value: Any) -> ScorePlan:
         return ScorePlan.from_spec(value)
     except RecipeError as error:
         raise RecipeError("\n".join(f"score.{line}" for line in str(error).splitlines())) from None
+
+
+def check_score(experiment: Experiment, item: Item) -> list[Problem]:
+    """Return what is wrong with the block ``score``, with file and line: a check for ``load_experiment``."""
+    try:
+        score_plan(experiment.score)
+    except RecipeError as error:
+        here = item.at(("score",))
+        return [Problem(("score",), "", place=here.place, said=line.removeprefix("score.")) for line in str(error).splitlines()]
+    return []
 
 
 def name_of(plugin: Metric | MapBinarizer) -> str:

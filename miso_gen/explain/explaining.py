@@ -163,9 +163,7 @@ def explainer_of(explainer: Chosen, parameters: Mapping[str, Any] | None = None)
     if isinstance(explainer, str):
         return plugin_of({"type": explainer, **(parameters or {})}, EXPLAINERS)
     if parameters:
-        raise InputError(
-            f"parameters must be within the explainer, got {', '.join(parameters)} beside it. Give its name."
-        )
+        raise InputError(f"parameters must be within the explainer, got {', '.join(parameters)} beside it. Give its name.")
     return plugin_of(explainer, EXPLAINERS)
 
 

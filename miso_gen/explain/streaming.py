@@ -9,13 +9,13 @@ are exact. An explainer that pools, such as Grad-CAM its gradients, is answered 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F  # noqa: N812  # torch's own habit
 from torch.overrides import TorchFunctionMode
 
-from miso_gen.explain.receptive import Kind, pooling, step_name
+from miso_gen.explain.receptive_steps import pooling, step_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,40 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from miso_gen.explain.receptive import Field
-    from miso_gen.geometry import Box
-
-
-class Window(NamedTuple):
-    """A tile of an image.
-
-    Attributes:
-        core: What it decides on: cores cover the image once.
-        read: What is read for that.
-        height: Of the image, px.
-        width: Of the image, px.
-    """
-
-    core: Box
-    read: Box
-    height: int
-    width: int
-
-    def offset(self, strides: tuple[int, int]) -> tuple[int, int]:
-        """Return row and column, among those of the whole image, of the first value of what is read."""
-        return self.read.top // strides[0], self.read.left // strides[1]
-
-    def inside(self, size: tuple[int, int], strides: tuple[int, int]) -> tuple[slice, slice]:
-        """Return rows and columns of the core among the values of what is read.
-
-        Args:
-            size: Values of what is read, in height and width.
-            strides: Pixels to a value.
-        """
-        core, read = self.core, self.read
-        first, left = (core.top - read.top) // strides[0], (core.left - read.left) // strides[1]
-        last = size[0] if core.bottom == self.height else min(size[0], (core.bottom - read.top) // strides[0])
-        right = size[1] if core.right == self.width else min(size[1], (core.right - read.left) // strides[1])
-        return slice(first, last), slice(left, right)
+    from miso_gen.explain.receptive_steps import Kind
+    from miso_gen.explain.windows import Window
 
 
 class LacksError(Exception):

@@ -28,7 +28,8 @@ from miso_gen.explain.explaining import Chosen, explainer_of, maps_of, resting
 from miso_gen.explain.interfaces import PixelExplainer, Subject
 from miso_gen.explain.layers import chosen_layers, hooked
 from miso_gen.explain.receptive import field_of
-from miso_gen.explain.streaming import LacksError, Streaming, Window
+from miso_gen.explain.streaming import LacksError, Streaming
+from miso_gen.explain.windows import Window, rounded_up, tent, windows_of
 from miso_gen.geometry import Box
 from miso_gen.train.feeding import as_images
 
@@ -188,7 +189,7 @@ class MapTiles:
 
     def __iter__(self) -> Iterator[Tile]:
         """Yield (top, left, values (h, w)) of tiles that cover the map once."""
-        windows = self._windows(self.overlap)
+        windows = self._cut(self.overlap)
         while not self._try(windows[0]):  # a pass of its own for each pooling of the explainer
             for window in windows[1:]:
                 self._try(window)
@@ -255,34 +256,28 @@ class MapTiles:
         field = self._field
         self._step = step = field.step
         around = 0 if self._strides is None else _MARGIN * max(self._strides)
-        needed = _up(field.reach + around, step)
-        self.tile = _up(tile, step)
+        needed = rounded_up(field.reach + around, step)
+        self.tile = rounded_up(tile, step)
         if overlap == "auto":
-            self.overlap = _up(self.tile // 4, step) if field.why else needed
+            self.overlap = rounded_up(self.tile // 4, step) if field.why else needed
         else:
-            self.overlap = _up(overlap, step)
+            self.overlap = rounded_up(overlap, step)
         self.exact, self.why = not field.why and self.overlap >= needed, field.why
         if not self.exact:
             self.tile = max(self.tile, 2 * self.overlap)  # so that a pixel is in two tiles at most, each way
             self.why = self.why or f"its values depend on {needed} px around them"
-        self._ahead = min(self.overlap, _up(field.ahead, step)) if self.exact else self.overlap
+        self._ahead = min(self.overlap, rounded_up(field.ahead, step)) if self.exact else self.overlap
         if self.tile >= max(self.shape):  # one tile
             self.exact, self.why = True, ""
 
-    def _windows(self, overlap: int) -> list[Window]:
-        height, width = self.shape
-        rows, cols = (_spans(side, self.tile, overlap, self._step) for side in self.shape)
-        return [
-            Window(Box(top, left, bottom, right), Box(first, begin, last, end), height, width)
-            for top, bottom, first, last in rows
-            for left, right, begin, end in cols
-        ]
+    def _cut(self, overlap: int) -> list[Window]:
+        return windows_of(self.shape, self.tile, overlap, self._step)
 
     def _find_heads(self) -> None:
         """Make the pass that finds what the network pools over the whole image."""
         layers = () if self._layer is None else (self._layer,)
         strides = self._strides or (1, 1)
-        for window in self._windows(self._ahead):
+        for window in self._cut(self._ahead):
 
             def keep(_: str, output: Tensor, window: Window = window) -> None:
                 down, across = window.offset(strides)
@@ -346,8 +341,8 @@ class MapTiles:
             core, read = window.core, window.read
             if read.bottom - base > len(rows):
                 rows = np.concatenate([rows, np.zeros((read.bottom - base - len(rows), width), np.float32)])
-            down = _tent(core.top, core.bottom, read.top, read.bottom, height, self.overlap)
-            across = _tent(core.left, core.right, read.left, read.right, width, self.overlap)
+            down = tent(core.top, core.bottom, read.top, read.bottom, height, self.overlap)
+            across = tent(core.left, core.right, read.left, read.right, width, self.overlap)
             shown = self._at_pixels(self._values(window), window, read) * down[:, None] * across
             first = max(read.top, base)  # weights above are 0
             rows[first - base : read.bottom - base, read.left : read.right] += shown[first - read.top :]
@@ -356,30 +351,3 @@ class MapTiles:
                 if done > base:
                     yield base, 0, rows[: done - base].copy()
                     base, rows = done, rows[done - base :].copy()
-
-
-def _spans(side: int, tile: int, overlap: int, step: int) -> list[tuple[int, int, int, int]]:
-    """Return first and end of each core along one axis, and of what is read for it, which is never less than a tile with it."""
-    found = []
-    for first in range(0, side, tile):
-        end = min(first + tile, side)
-        last = min(end + overlap, side)
-        begin = max(0, min(first - overlap, last - tile - overlap)) // step * step
-        found.append((first, end, begin, last))
-    return found
-
-
-def _tent(first: int, end: int, begin: int, last: int, side: int, overlap: int) -> NDArray[np.float32]:
-    """Return the weights of what is read for a core along one axis: with those of its neighbours, they sum up to 1."""
-    place = np.arange(begin, last) + 0.5
-    weights = np.ones(last - begin)
-    if first > 0:
-        weights *= np.clip((place - (first - overlap)) / (2 * overlap), 0, 1) if overlap else place > first
-    if end < side:
-        weights *= np.clip(((end + overlap) - place) / (2 * overlap), 0, 1) if overlap else place < end
-    return weights.astype(np.float32)
-
-
-def _up(value: int, step: int) -> int:
-    """Return the least multiple of a step that is not less than a value."""
-    return -(-value // step) * step

@@ -342,7 +342,7 @@ def comparison_html(
     (``scroll``, ``scores``, ``best``, roles of rows); headings are buttons, which the script of the report makes sort.
     """
     return "".join(
-        f'<h3 id="table-{escape(table.name, quote=True)}">{escape(table.title)}</h3>\n{as_html(table)}'
+        f'<h3 id="table-{escape(table.name, quote=True)}">{escape(table.title)}</h3>\n{as_html(table, titled=False)}'
         for table in all_tables(results, metrics, interval=interval, draws=draws)
     )
 

@@ -100,18 +100,22 @@ def as_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def as_html(table: Table) -> str:
+def as_html(table: Table, *, titled: bool = True) -> str:
     """Return a table as a fragment of a page: caption, heads with scope, numbers with ``data-*``, as the tables of a card.
 
     Rows that are no methods stand in a second ``tbody``, so that sorting keeps them apart. Headings are buttons for the script of
     the report, which sorts.
+
+    Args:
+        table: The table.
+        titled: Whether its caption begins with its title; not under a heading that says it.
     """
     name = escape(table.name, quote=True)
     title = escape(table.title, quote=True)
     lines = [
         f'<div class="scroll" role="region" tabindex="0" aria-label="{title}">',
         f'<table class="scores" data-table="{name}">',
-        f"<caption><strong>{escape(table.title)}.</strong> {escape(table.caption)}</caption>",
+        f"<caption>{f'<strong>{escape(table.title)}.</strong> ' if titled else ''}{escape(table.caption)}</caption>",
         "<thead><tr>",
         *(_html_head(column) for column in table.columns),
         "</tr></thead>",
@@ -186,7 +190,7 @@ def _in_latex(cell: Cell, column: Column, table: Table, row: Row) -> str:
 
 def _html_head(column: Column) -> str:
     first = "ascending" if column.direction == "lower" else "descending"
-    kind = ' data-kind="text"' if column.is_head else f' data-first="{first}"'
+    kind = ' class="text" data-kind="text"' if column.is_head else f' data-first="{first}"'
     arrow = _ARROWS[column.direction].strip()
     said = f'<span class="vh">{_BETTER[column.direction]}</span>' if arrow else ""
     shown = f' <span aria-hidden="true">{arrow}</span>{said}' if arrow else ""

@@ -65,7 +65,9 @@ def judged(results: Results) -> pd.DataFrame:
     if any(map(len, parts)):
         table = pd.concat([part for part in parts if len(part)])
         table = table[~table.index.duplicated()].sort_index()
-    _KNOWN[results] = table.assign(role=roles(table))
+    pairs = table[["explainer", "kind"]].drop_duplicates()
+    known = pairs.assign(role=roles(pairs))
+    _KNOWN[results] = table.assign(role=table[["explainer", "kind"]].merge(known, how="left")["role"].to_numpy())
     return _KNOWN[results]
 
 

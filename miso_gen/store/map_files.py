@@ -167,6 +167,10 @@ class MapFolder:
         keys = dict.fromkeys((image_id, image_id.replace("/", "_"), image_id.replace("/", "-")))
         return [file for key in keys for file in self._files.get(key, ())]
 
+    def files(self, image_id: str) -> list[str]:
+        """Return the files that are called like an image, relative to the folder; what is wrong with one bears its name."""
+        return list(self._files_of(image_id))
+
     def _maps_of(self, image_id: str) -> list[str]:
         return [file for file in self._files_of(image_id) if _is_map(file)]
 

@@ -50,7 +50,7 @@ def plan(store: Path) -> dict[str, Any]:
         "splits": {"share": 0.25},
         "models": [NAME],
         "train": {"epochs": 1, "batch": 16, "lr": 0.01, "subset": {"patches": 48}},
-        "explain": [{"type": "saliency"}, {"type": "random"}, {"type": "oracle"}],
+        "explain": [{"type": "saliency"}, {"type": "random"}, {"type": "oracle", "positive": 2}],
         "score": {"metrics": ["dice", "auroc", "mae", "specificity", "five-band-accuracy"], "binarize": ["two-mean", "mean-std"]},
     }
 
