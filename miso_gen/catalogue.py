@@ -17,6 +17,7 @@ from miso_gen.recipe import (
     RULES,
     SCENARIOS,
     TISSUES,
+    experiment_files,
     load_recipe,
     recipe_files,
 )
@@ -59,6 +60,8 @@ def catalogue(kind: str | None = None) -> dict[str, dict[str, str]]:
         "exports": _exports,
         "releases": _releases,
         "models": _models,
+        "explainers": _explainers,
+        "experiments": _experiments,
         **{name: partial(_scores, family) for name, family in SCORES.items()},
     }
     if kind is not None and kind not in kinds:
@@ -107,6 +110,17 @@ def _models() -> dict[str, str]:
     from miso_gen.models import MODELS
 
     return _plugins(MODELS)
+
+
+def _explainers() -> dict[str, str]:
+    from miso_gen.explain import EXPLAINERS
+
+    return _plugins(EXPLAINERS)
+
+
+def _experiments() -> dict[str, str]:
+    """Return shipped experiments with the first line of their files."""
+    return {name: path.read_text("utf-8").partition("\n")[0].lstrip("# ") for name, path in experiment_files().items()}
 
 
 def _scores(family: str) -> dict[str, str]:

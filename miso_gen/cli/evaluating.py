@@ -30,8 +30,7 @@ def evaluate(experiment: str, out: Path | None, overrides: tuple[str, ...], is_s
 
     \b
     Example:
-      miso-gen evaluate miso1-mini
-      miso-gen evaluate miso1-mini --smoke -o /tmp/look
+      miso-gen evaluate miso1-mini --smoke
     """
     from miso_gen.console import StepProgress, duration, print_table
     from miso_gen.evaluate.evaluating import evaluate as run

@@ -6,7 +6,7 @@ The grammar, the values that may be drawn, overrides, digests, the JSON schema, 
 from __future__ import annotations
 
 from miso_gen.recipe.entry import ScenarioEntry
-from miso_gen.recipe.load import load_recipe, recipe_files
+from miso_gen.recipe.load import experiment_files, load_recipe, recipe_files
 from miso_gen.recipe.model import Canvas, Recipe
 from miso_gen.recipe.parameters import Parameters
 from miso_gen.recipe.plan import ImagePlan, plan_images
@@ -65,6 +65,7 @@ __all__ = [
     "ScenarioEntry",
     "Tissue",
     "Variant",
+    "experiment_files",
     "load_recipe",
     "plan_images",
     "recipe_files",

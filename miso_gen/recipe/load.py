@@ -38,8 +38,17 @@ def load_recipe(source: str | Path | Mapping[str, Any], overrides: Mapping[str, 
 
 def recipe_files() -> dict[str, Path]:
     """Return the recipes shipped with the package by name, sorted."""
+    return _shipped(Path())
+
+
+def experiment_files() -> dict[str, Path]:
+    """Return the experiments shipped with the package by name, sorted."""
+    return _shipped(Path("experiments"))
+
+
+def _shipped(inner: Path) -> dict[str, Path]:
     package = Path(__file__).resolve().parents[1]
-    folders = (package / "recipes", package.parent / "recipes")
+    folders = (package / "recipes" / inner, package.parent / "recipes" / inner)
     folder = next((folder for folder in folders if folder.is_dir()), folders[0])
     return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from miso_gen.errors import InputError, RecipeError, UnknownNameError, listing, suggestion
 from miso_gen.models import MODELS, network_of
+from miso_gen.recipe.load import experiment_files
 from miso_gen.recipe.overrides import Overriding
 from miso_gen.recipe.problems import NOTHING, KeyPath, Problem, problems_of, report, unknown_key
 from miso_gen.recipe.source import Item, item_of, read_file, read_text
@@ -47,14 +48,6 @@ def load_experiment(
     except RecipeError as error:  # the words are those of recipes, the rules are the same
         raise RecipeError(str(error).replace("the recipe", "the experiment").replace("a recipe", "an experiment")) from None
     return _checked(item, checks)
-
-
-def experiment_files() -> dict[str, Path]:
-    """Return the experiments shipped with the package by name, sorted."""
-    package = Path(__file__).resolve().parents[1]
-    folders = (package / "recipes" / "experiments", package.parent / "recipes" / "experiments")
-    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def _read(source: str | Path | Mapping[str, Any] | Experiment) -> Item:

@@ -16,16 +16,10 @@ import pytest
 from miso_gen.errors import InputError, OutputError, UnknownNameError
 from miso_gen.metrics.summaries import rank
 from miso_gen.report import comparison
-from miso_gen.report.comparison import (
-    FORMATS,
-    comparison_html,
-    comparison_table,
-    comparison_tables,
-    ranking_table,
-    win_table,
-    write_tables,
-)
+from miso_gen.report.comparison import comparison_table
 from miso_gen.report.results import CLASSIFICATION, NULLS, SCORES, Results
+from miso_gen.report.standings import ranking_table, win_table
+from miso_gen.report.table_files import FORMATS, comparison_html, comparison_tables, write_tables
 from miso_gen.report.tables import Cell, Table
 
 APART = (*NULLS, "oracle")
@@ -211,6 +205,19 @@ def test_a_scenario_that_a_method_was_not_scored_on_stays_empty(results: Results
     assert by_name(table, "evp")["net", "rise"].is_missing
     assert by_name(table, "gsp")["net", "lime"].is_missing
     assert by_name(table, "gsp")["net", "rise"].value == pytest.approx(0.3)
+
+
+def test_maps_without_a_network(results: Results) -> None:
+    ids = images_of(results)
+    rows = [{"image_id": image, "model": "", "explainer": "mine", "predicted": None, "value": 0.4} for image in ids]
+    rows += [{"image_id": image, "model": "", "explainer": "random", "predicted": None, "value": 0.1} for image in ids]
+    outside = with_scores(results, rows)
+    table = comparison_table(outside, "f-beta")
+    assert [(table.head(row), row.role) for row in table.rows] == [(("-", "mine"), "method"), (("-", "random"), "null")]
+    names = [one.name for one in comparison_tables(outside, draws=10)]
+    assert names == ["comparison-f-beta-pixel", "ranking-pixel", "wins-f-beta-pixel"]
+    with pytest.raises(InputError, match="predicted must be known"):
+        comparison_table(outside, "f-beta", subset="correct")
 
 
 # --- who beats whom -------------------------------------------------------------------------------------------------------
