@@ -6,7 +6,7 @@ GPU how busy it was by its driver. The loop is that of ``miso-gen train``: the s
 bf16 goes channels-last with autocast, as a training on a GPU does.
 
     python -m benchmarks.train --store datasets/miso1/1.0.0 --write     on a machine with a GPU, some ten minutes
-    python -m benchmarks.train --device cpu --batches 1                 one batch of each, to see that it runs
+    python -m benchmarks.train --device cpu --batches 1 --batch 2       one small batch of each, to see that it runs
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 SCENARIOS, NETWORKS = ("evp", "dsp"), ("vgg19", "vgg-att")
 FORMATS = ("fp32", "bf16")
 LOADER_BAR, SPEED_BAR = 0.10, 2.0
+BATCH = 36  #: patches, as in MISO
 WARM = 10  #: batches before the clock starts
 RESULTS = Path(__file__).parent / "results"
 
@@ -104,7 +105,7 @@ class Utilisation:
                 return
 
 
-def experiment(store: Path, workers: int) -> dict[str, Any]:
+def experiment(store: Path, workers: int, batch: int) -> dict[str, Any]:
     """Return the experiment of the paper."""
     return {
         "schema": 1,
@@ -113,7 +114,7 @@ def experiment(store: Path, workers: int) -> dict[str, Any]:
         "patches": {"size": 96},
         "splits": {"share": 0},
         "models": list(NETWORKS),
-        "train": {"optimizer": "adam", "lr": 5e-4, "batch": 36, "epochs": 10, "workers": workers},
+        "train": {"optimizer": "adam", "lr": 5e-4, "batch": batch, "epochs": 10, "workers": workers},
     }
 
 
@@ -171,14 +172,14 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def measure_all(store: Path, device: torch.device, batches: int, workers: int) -> tuple[Table, dict[str, Any]]:
+def measure_all(store: Path, device: torch.device, batches: int, workers: int, batch: int) -> tuple[Table, dict[str, Any]]:
     """Return the table of all networks, scenarios and formats, and the numbers behind it."""
     columns = ["scenario", "network", "format", "patches/s", "epoch, s", "loader", "bar", "GPU busy", "memory, MiB", "to fp32"]
     on_gpu = device.type == "cuda"
-    note = f"{batches} batches of 36 patches of 96 px each; {workers} processes load; on {device_name(device)}."
+    note = f"{batches} batches of {batch} patches of 96 px each; {workers} processes load; on {device_name(device)}."
     note += "" if on_gpu else " Nothing warms up: on a CPU these numbers say that it runs, and no more."
     table, data = Table("Training on patches of MISO-1", [*columns, "bar "], note=note), {}
-    for task in tasks_of(load_experiment(experiment(store, workers))):
+    for task in tasks_of(load_experiment(experiment(store, workers, batch))):
         speeds: dict[str, float] = {}
         for name in FORMATS:
             found = measure(task, device, name, batches)
@@ -216,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--store", type=Path, help="a built miso1; default: its evp and dsp are built first")
     options.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     options.add_argument("--batches", type=int, default=300, help="batches that are measured, of each")
+    options.add_argument("--batch", type=int, default=BATCH, help="patches of a batch; fewer to try it on a CPU")
     options.add_argument("--workers", type=int, default=4, help="processes that load")
     options.add_argument("--tmp", type=Path, help="folder for what is built; default: the system's temporary folder")
     options.add_argument("--json", type=Path, help="also write the results to this file")
@@ -225,14 +227,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit("--device must be cpu where there is no GPU, got cuda.")
     report = Report("train")
     report.data["machine"], report.data["date"] = machine(), datetime.now(UTC).strftime("%Y-%m-%d")
-    report.data["command"] = f"python -m benchmarks.train --device {args.device} --batches {args.batches}"
+    report.data["command"] = f"python -m benchmarks.train --device {args.device} --batches {args.batches} --batch {args.batch}"
     with scratch(args.tmp) as folder:
         store = args.store or folder / "store"
         if args.store is None:
             recipe = load_recipe("miso1").to_dict()
             recipe["scenarios"] = [one for one in recipe["scenarios"] if one["name"] in SCENARIOS]
             build(load_recipe(recipe), store, workers=len(os.sched_getaffinity(0)))
-        table, report.data["measured"] = measure_all(store, torch.device(args.device), args.batches, args.workers)
+        table, report.data["measured"] = measure_all(store, torch.device(args.device), args.batches, args.workers, args.batch)
     report.tables.append(table)
     publish(report, args.json)
     if args.write:

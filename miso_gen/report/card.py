@@ -19,11 +19,13 @@ from miso_gen.report.cells import (
     ordered,
     predictions,
     score_tables,
+    with_masks,
 )
 from miso_gen.report.declared import MetricFacts, ScenarioFacts, scenario_facts
 from miso_gen.report.distributions import Distribution, distribution
 from miso_gen.report.examples import Example, choose, example_of, shown_explainers
-from miso_gen.report.methods import Section, methods
+from miso_gen.report.findings import Skill, findings, skill_of
+from miso_gen.report.methods import Methods, methods
 from miso_gen.report.words import CLASSIFICATION_WORDS
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ class Card:
         with_truth: Of these, by level, how many have evidence.
         without_truth: By level, how many have none.
         answers: Classification; None: no network was asked.
+        skill: The number of it that is told first; None: as above.
         tables: Scores.
         headline: Best explainer by the leading score; None: there is no explainer.
         spread: How the leading score is spread; None: as above.
@@ -129,6 +132,7 @@ class Card:
         examples: Images with maps.
         methods: How it was done.
         metrics: All metrics of the tables.
+        findings: What all this means, in sentences.
     """
 
     model: str
@@ -139,13 +143,15 @@ class Card:
     with_truth: dict[int, int]
     without_truth: dict[int, int]
     answers: Answers | None
+    skill: Skill | None
     tables: tuple[ScoreTable, ...]
     headline: Headline | None
     spread: Distribution | None
     by_prediction: tuple[Split, ...]
     examples: tuple[Example, ...]
-    methods: tuple[Section, ...]
+    methods: Methods
     metrics: tuple[MetricFacts, ...]
+    findings: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -174,11 +180,14 @@ def make_card(
         UnknownNameError: There is no such card.
         InputError: An image is none of the data set.
     """
-    scores = card_scores(results, model, scenario)
+    scores = with_masks(card_scores(results, model, scenario))
     tables = score_tables(scores, results, interval=interval)
     lead = lead_of(scores, metric)
     chosen = [one for name in shown_explainers(scores, lead) for one in choose(scores, lead, name)] if lead else []
     examples = [example_of(results, model, scenario, lead, one) for one in chosen] if lead else []
+    facts = scenario_facts(results.dataset, scenario)
+    skill = skill_of(results.classification, model, scenario, len(facts.classes) if facts else 2)
+    headline = _headline(lead, tables, scores) if lead else None
     images: dict[bool, dict[int, int]] = {True: {}, False: {}}
     for positive in sorted(set(scores["positive"])):
         for has_truth in (True, False):
@@ -187,19 +196,21 @@ def make_card(
     return Card(
         model,
         scenario,
-        scenario_facts(results.dataset, scenario),
+        facts,
         tuple(sorted(set(scores["split"].astype(str)))),
         scores["image_id"].nunique(),
         images[True],
         images[False],
         _answers(results.classification, model, scenario),
+        skill,
         tuple(tables),
-        _headline(lead, tables, scores) if lead else None,
+        headline,
         distribution(scores, lead) if lead else None,
         tuple(_splits(scores, results, interval, lead)),
         tuple(example for example in examples if example is not None),
-        tuple(methods(results, model, scenario, scores, interval)),
+        methods(results, model, scenario, scores, interval),
         tuple(facts_of(name) for name in ordered(scores["metric"])),
+        findings(results, model, scenario, skill, headline, tables),
     )
 
 
@@ -294,7 +305,7 @@ def percent(value: float) -> str:
     return "" if isnan(value) else f"{round(100 * value) or 0} %"
 
 
-def role_words(role: Role, kind: str) -> str:
+def role_words(role: Role, kind: str, is_mask: bool = False) -> str:
     """Return what maps are, for the first column of tables."""
     names: dict[Role, str] = {"prediction": "prediction of patches", "null": "null explainer", "oracle": "the truth itself"}
-    return names.get(role, kind)
+    return names.get(role, kind) + (", a mask already" if is_mask else "")

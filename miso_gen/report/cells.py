@@ -64,12 +64,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one explainer, a cell for each metric of its table; None: it was not scored so."""
+    """The scores of one explainer, a cell for each metric of its table; None: it was not scored so.
+
+    Attributes:
+        explainer: Its name.
+        kind: What its maps are.
+        role: What it is.
+        cells: Its scores.
+        is_mask: Whether its maps are masks already, which the binariser of the table did not make.
+    """
 
     explainer: str
     kind: str
     role: Role
     cells: tuple[Cell | None, ...]
+    is_mask: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class ScoreTable:
 
     Attributes:
         at: ``grid`` or ``pixel``.
-        binarizer: What made masks; empty: metrics that take maps.
+        binarizer: What made masks; empty: metrics that take maps, or masks that no binariser made.
         positive: Level of truth from which on there is evidence.
         has_truth: Whether it is over the images that have evidence, or over those that have none.
         images: Images that have rows here.
@@ -135,7 +144,8 @@ def cards_of(results: Results) -> list[tuple[str, str]]:
     scores = results.scores
     own = scores[(scores["model"] != "") | ~scores["explainer"].isin((*NULLS, ORACLE))]
     tables = [own if len(own) or len(results.classification) else scores, results.classification]
-    return sorted({pair for table in tables for pair in zip(table["model"], table["scenario"], strict=True)})
+    pairs = [table[["model", "scenario"]].drop_duplicates() for table in tables]
+    return sorted({pair for table in pairs for pair in zip(table["model"], table["scenario"], strict=True)})
 
 
 def card_scores(results: Results, model: str, scenario: str) -> pd.DataFrame:
@@ -173,6 +183,27 @@ def _has_truth(results: Results, scores: pd.DataFrame) -> np.ndarray[tuple[int],
     return found
 
 
+def with_masks(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of a card with those of masks that no binariser made beside every binariser's, column ``is_mask``.
+
+    These are scores of metrics that take masks, with the binariser "". They move to each binariser that was used on maps that lie
+    alike, at the same level of truth, and stay where there is none.
+
+    Args:
+        scores: Of :func:`card_scores`.
+    """
+    takes_masks = {str(name): facts_of(str(name)).needs_mask for name in scores["metric"].unique()}
+    is_mask = (scores["binarizer"] == "") & scores["metric"].isin([name for name, takes in takes_masks.items() if takes])
+    table = scores.assign(is_mask=is_mask)
+    places = table.loc[table["binarizer"] != "", list(_PLACE)].drop_duplicates()
+    beside = table[is_mask].drop(columns="binarizer").merge(places, on=["at", "positive"])[list(table.columns)]
+    if beside.empty:
+        return table
+    used = set(zip(places["at"], places["positive"], strict=True))
+    moved = [mask and (at, level) in used for mask, at, level in zip(is_mask, table["at"], table["positive"], strict=True)]
+    return pd.concat([table[[not it for it in moved]], beside], ignore_index=True)
+
+
 def score_tables(
     scores: pd.DataFrame,
     results: Results,
@@ -183,7 +214,7 @@ def score_tables(
     """Return the tables of a card: images with evidence first, then specificity of those without.
 
     Args:
-        scores: Of :func:`card_scores`, or some of its rows.
+        scores: Of :func:`card_scores` or :func:`with_masks`, or some of its rows.
         results: Where they are from.
         interval: See :func:`~miso_gen.metrics.summaries.summarise`.
         metrics: Those to show; None: all.
@@ -219,7 +250,12 @@ def _table(cells: pd.DataFrame, scores: pd.DataFrame, results: Results, *, has_t
     names = sorted({(explainer, kind) for explainer, kind, _ in values}, key=row_order)
     columns = [[values.get((*name, facts.name)) for name in names] for facts in metrics]
     columns = [_marked(column, names, facts) for column, facts in zip(columns, metrics, strict=True)]
-    rows = [Row(*name, role_of(*name), tuple(column[place] for column in columns)) for place, name in enumerate(names)]
+    masks: set[tuple[str, str]] = set()
+    if binarizer and "is_mask" in scores:
+        masks = set(zip(*(scores.loc[scores["is_mask"], name].astype(str) for name in _ROW), strict=True))
+    rows = [
+        Row(*name, role_of(*name), tuple(column[place] for column in columns), name in masks) for place, name in enumerate(names)
+    ]
     shares = _shares(results, scores, int(positive)) if at == "pixel" and has_truth else None
     chance = tuple(facts.chance_level(shares) for facts in metrics)
     images = scores["image_id"].nunique()

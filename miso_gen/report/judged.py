@@ -129,9 +129,13 @@ def place_for(
 
 
 def rows_at(scores: pd.DataFrame, metric: str, place: Place, *, truth: bool | None = True) -> pd.DataFrame:
-    """Return the scores of a metric at a place, of images with evidence (``truth`` True), without (False), or both (None)."""
-    mask = (scores["metric"] == metric) & (scores["at"] == place.at)
-    mask &= (scores["binarizer"] == place.binarizer) & (scores["positive"] == place.positive)
+    """Return the scores of a metric at a place, of images with evidence (``truth`` True), without (False), or both (None).
+
+    Masks that no binariser made stand beside those of every binariser, as on a card.
+    """
+    mask = (scores["metric"] == metric) & (scores["at"] == place.at) & (scores["positive"] == place.positive)
+    made = (place.binarizer, "") if facts_for(metric).needs_mask else (place.binarizer,)
+    mask &= scores["binarizer"].isin(made)
     if truth is not None:
         mask &= scores["has_truth"] == truth
     return scores[mask]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from miso_gen.report.cells import Lead
     from miso_gen.report.results import Results
-    from miso_gen.store.map_group import StoredMap
+    from miso_gen.store.map_group import MapGroup, StoredMap
 
 TruthRule: TypeAlias = Literal["pixels", "patches", "cells", "unknown"]
 
@@ -71,7 +71,7 @@ def find_map(results: Results, model: str, scenario: str, seed: float | None, ex
         explainer: Name of the group of maps.
         image_id: The image.
     """
-    names = _run_names(results, model, scenario, seed)
+    names = run_names(results, model, scenario, seed)
     for source in results.maps:
         if isinstance(source, MapStore):
             for name in (name for name in names if name in source.models()):
@@ -82,7 +82,7 @@ def find_map(results: Results, model: str, scenario: str, seed: float | None, ex
     return None
 
 
-def _run_names(results: Results, model: str, scenario: str, seed: float | None) -> list[str]:
+def run_names(results: Results, model: str, scenario: str, seed: float | None) -> list[str]:
     """Return what the network may be called in stores of maps, the likeliest first."""
     any_seed = seed is None or seed != seed
     runs = [run for run in results.runs if run.model == model and (any_seed or run.seed == seed)]
@@ -109,7 +109,10 @@ def layers_of(results: Results, found: StoredMap, lead: Lead) -> Layers:
     binarizer = binarizer_of(lead.binarizer) if lead.binarizer else None
     mask = None
     if binarizer is not None:
-        mask = binarizer.binarize(torch.from_numpy(np.nan_to_num(values, nan=0.0).astype(np.float64))).numpy()
+        shown = _toward_class(values, group, _label(results, image_id))
+        mask = shown == 1 if group.kind == "ppm" else None
+        if mask is None:
+            mask = binarizer.binarize(torch.from_numpy(np.nan_to_num(shown, nan=0.0).astype(np.float64))).numpy()
         if lead.at == "pixel" and values.shape != (height, width):
             mask = _spread(mask, height, width, cell)
     shape = values.shape if mask is None else mask.shape
@@ -163,6 +166,11 @@ def _spread(mask: NDArray[np.bool_], height: int, width: int, cell: int | None) 
     )
     inside = (rows < mask.shape[0])[:, None] & (cols < mask.shape[1])[None, :]
     return mask[np.minimum(rows, mask.shape[0] - 1)][:, np.minimum(cols, mask.shape[1] - 1)] & inside
+
+
+def _toward_class(values: NDArray[np.float32], group: MapGroup, label: int) -> NDArray[np.float32]:
+    """Return maps of predictions as they are scored, toward the class of the image; others as they are."""
+    return values if group.kind not in ("ppm", "pcm") or label == group.facts.get("positive", 1) else 1 - values
 
 
 def _one(found: StoredMap, label: int) -> NDArray[np.float32]:

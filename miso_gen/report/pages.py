@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from miso_gen.errors import InputError, MissingExtraError, OutputError, UnknownNameError, listing
+from miso_gen.errors import InputError, MisoGenError, MissingExtraError, OutputError, UnknownNameError, listing
 from miso_gen.report.card import make_card, number, percent, role_words, with_interval, with_smaller_pictures
 from miso_gen.report.cells import cards_of
 from miso_gen.report.distributions import described
+from miso_gen.report.figure import card_figure
 from miso_gen.report.pictures import DIFFERENCE_COLOURS, TRUTH_COLOURS
 from miso_gen.report.results import CLASSIFICATION, SCORES
+from miso_gen.report.table_files import FORMATS, all_tables, table_html, write_files
 from miso_gen.report.words import KINDS, NULL_WORDS, TERMS
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     import pandas as pd
 
     from miso_gen.report.card import Card
     from miso_gen.report.results import Results
+    from miso_gen.report.tables import Table
 
 Interval = Literal["normal", "bootstrap"]
 
 INDEX: Final = "index.html"
 CARDS: Final = "cards"
 LIMIT: Final = 1_500_000  #: bytes of a card, above which its pictures are made smaller
+INDEX_LIMIT: Final = 2_000_000  #: bytes of the index, above which its last tables are links to files
 _LEAST: Final = 0.1  #: share to which pictures are made smaller at once
+_TOO_LARGE: Final = "This table is too large for this page."
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,14 @@ class Report:
     Attributes:
         index: The page that links all.
         cards: One page for each network and scenario.
+        figures: One picture for each card that has images of class 1.
+        tables: Every table as Markdown, LaTeX, CSV and HTML.
     """
 
     index: Path
     cards: tuple[Path, ...]
+    figures: tuple[Path, ...] = ()
+    tables: tuple[Path, ...] = ()
 
 
 def write_report(
@@ -54,7 +64,12 @@ def write_report(
     interval: Interval = "normal",
     metric: str | None = None,
 ) -> Report:
-    """Write a report: ``index.html`` and ``cards/MODEL-SCENARIO.html``; every page holds all that it shows.
+    """Write a report; every page holds all that it shows.
+
+    ``index.html`` links the cards and shows the tables that compare networks and explainers. ``cards/`` has
+    ``MODEL-SCENARIO.html`` and the same as a picture, ``MODEL-SCENARIO.png``, see
+    :func:`~miso_gen.report.figure.card_figure`: not of cards without images of class 1, nor where Matplotlib is not installed.
+    ``tables/`` has the tables as files, see :func:`~miso_gen.report.table_files.write_tables`.
 
     Args:
         results: Scores, classification, maps, and what is known of networks.
@@ -74,20 +89,48 @@ def write_report(
     heading = title or f"Report on {results.dataset.name} {results.dataset.version}"
     names = _file_names(cards_of(results))
     made: list[tuple[str, Card]] = []
+    figures: list[Path] = []
     try:
         (folder / CARDS).mkdir(parents=True, exist_ok=True)
         for (model, scenario), name in names.items():
-            card = _write_card(folder / CARDS / name, results, model, scenario, heading, interval, metric)
-            made.append((f"{CARDS}/{name}", card))
-        page = _render("index.html.j2", title=heading, results=results, cards=made, terms=TERMS)
+            figure = _figure(results, model, scenario, folder / CARDS / f"{name}.png")
+            figures += [figure] if figure else []
+            path = folder / CARDS / f"{name}.html"
+            card = _write_card(path, results, model, scenario, heading, interval, metric, figure.name if figure else "")
+            made.append((f"{CARDS}/{path.name}", card))
+        tables = all_tables(results, interval=interval)
+        files = write_files(tables, folder)
+        page = _index(results, heading, made, tables)
         (folder / INDEX).write_text(page, "utf-8")
     except OSError as error:
         raise OutputError(f"{folder} must be a folder that can be written, got {error}. Choose another place.") from error
-    return Report(folder / INDEX, tuple(folder / path for path, _ in made))
+    return Report(folder / INDEX, tuple(folder / path for path, _ in made), tuple(figures), tuple(files))
+
+
+def _figure(results: Results, model: str, scenario: str, path: Path) -> Path | None:
+    """Write the figure of a card; None: it can't have one, and none of an earlier report is left."""
+    try:
+        return card_figure(results, model, scenario, path)
+    except MisoGenError:
+        path.unlink(missing_ok=True)
+        return None
+
+
+def _index(results: Results, title: str, cards: Sequence[tuple[str, Card]], tables: Sequence[Table]) -> str:
+    """Return the page that links all, with as many tables as fit; of the others, links."""
+    shown: list[str] = []
+    room = INDEX_LIMIT - len(_render("index.html.j2", title=title, results=results, cards=cards, terms=TERMS, tables=[]).encode())
+    for table in tables:
+        text = table_html(table, tuple(FORMATS))
+        if len(text.encode()) > room:
+            text = table_html(replace(table, rows=(), notes=(), caption=_TOO_LARGE), tuple(FORMATS))
+        room -= len(text.encode())
+        shown.append(text)
+    return _render("index.html.j2", title=title, results=results, cards=cards, terms=TERMS, tables=shown)
 
 
 def _write_card(
-    path: Path, results: Results, model: str, scenario: str, title: str, interval: Interval, metric: str | None
+    path: Path, results: Results, model: str, scenario: str, title: str, interval: Interval, metric: str | None, figure: str
 ) -> Card:
     """Write the page of a card, with smaller pictures where it would be too large; return the card."""
     card, share = make_card(results, model, scenario, interval=interval, metric=metric), 1.0
@@ -98,6 +141,7 @@ def _write_card(
             results=results,
             card=card,
             terms=TERMS,
+            figure=figure,
             experiment=json.dumps(dict(results.experiment), indent=2, default=str, ensure_ascii=False),
             spread_words=described(card.spread.spreads) if card.spread else "",
         ).encode()
@@ -129,7 +173,7 @@ def _names(column: pd.Series) -> list[str]:
 
 
 def _file_names(cards: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return a file name for each card; names that would be one file get numbers."""
+    """Return a file name without its end for each card; names that would be one file get numbers."""
     found: dict[tuple[str, str], str] = {}
     taken: set[str] = set()
     for model, scenario in cards:
@@ -139,7 +183,7 @@ def _file_names(cards: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
             count += 1
             name = f"{stem}-{count}"
         taken.add(name)
-        found[model, scenario] = f"{name}.html"
+        found[model, scenario] = name
     return found
 
 

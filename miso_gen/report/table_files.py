@@ -90,9 +90,17 @@ def write_tables(
     Raises:
         OutputError: The folder can't be written.
     """
+    return write_files(all_tables(results, metrics, interval=interval, draws=draws), out)
+
+
+def write_files(tables: Sequence[Table], out: str | os.PathLike[str]) -> list[Path]:
+    """Write tables to ``out/tables/NAME.md``, ``.tex``, ``.csv`` and ``.html``, and return the files, table by table.
+
+    Raises:
+        OutputError: The folder can't be written.
+    """
     folder = Path(out) / TABLES
     paths = []
-    tables = all_tables(results, metrics, interval=interval, draws=draws)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for table in tables:
@@ -113,7 +121,17 @@ def comparison_html(
     Above each table stands a heading of level 3, to which pages can link as ``#table-NAME``. The classes are those of the cards
     (``scroll``, ``scores``, ``best``, roles of rows); headings are buttons, which the script of the report makes sort.
     """
-    return "".join(
-        f'<h3 id="table-{escape(table.name, quote=True)}">{escape(table.title)}</h3>\n{as_html(table, titled=False)}'
-        for table in all_tables(results, metrics, interval=interval, draws=draws)
-    )
+    return "".join(table_html(table) for table in all_tables(results, metrics, interval=interval, draws=draws))
+
+
+def table_html(table: Table, files: Sequence[str] = ()) -> str:
+    """Return a heading of level 3 with a table below it.
+
+    Args:
+        table: The table.
+        files: Kinds of files of it that lie in ``tables/`` beside the page, to be linked.
+    """
+    name, title = escape(table.name, quote=True), escape(table.title, quote=True)
+    links = " · ".join(f'<a href="{TABLES}/{name}.{kind}" aria-label="{title} as {kind}">{kind}</a>' for kind in files)
+    linked = f'<p class="notes">As a file: {links}</p>\n' if links else ""
+    return f'<h3 id="table-{name}">{title}</h3>\n{as_html(table, titled=False)}{linked}'

@@ -205,7 +205,8 @@ def _some(table: pd.DataFrame, ids: tuple[str, ...], splits: Splits) -> tuple[st
     """Return at most so many images as are wanted to test on, in whole groups, one group at least."""
     if splits.most is None or len(ids) <= splits.most:
         return ids
-    owner = table.set_index("image_id").loc[list(ids), splits.group].astype(str)
+    named = table.set_index("image_id").loc[list(ids), splits.group]
+    owner = named.where(named.notna(), named.index.to_series()).astype(str)  # an image without a group is one by itself
     groups = list(dict.fromkeys(owner))
     taken: set[str] = set()
     room = splits.most

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 CELL = 16
 EXPLAINERS = {"saliency": ("ssm", "grid"), "gradcam": ("pixel", "pixel"), "ppm": ("ppm", "grid"), "pcm": ("pcm", "grid")}
-METRICS = {"two-mean": ("f-beta", "dice", "specificity", "scag-dist", "own-score"), "": ("auroc", "mae", "e-measure-legacy")}
+METRICS = {"two-mean": ("f-beta", "dice", "specificity", "scag-dist", "own-score", "e-measure-legacy"), "": ("auroc", "mae")}
+MASKED = {"": ("f-beta", "dice", "specificity", "scag-dist", "e-measure-legacy")}  # of PPM, which is a mask already
 LOWER = ("scag-dist", "mae")
 GOODNESS = {
     "saliency": 0.62,
@@ -62,7 +63,7 @@ def _of(
     image: Any, model: str, seed: int | None, explainer: str, kind: str, at: str, rng: np.random.Generator, predicted: int | None
 ) -> Iterator[dict[str, Any]]:
     for positive in (1, 2):
-        for binarizer, metrics in METRICS.items():
+        for binarizer, metrics in (MASKED if kind == "ppm" else METRICS).items():
             for metric in metrics:
                 goodness = float(np.clip(rng.normal(GOODNESS[explainer], 0.02 if explainer == "oracle" else 0.12), 0, 1))
                 value = 1 - goodness if metric in LOWER else goodness

@@ -79,13 +79,14 @@ def test_every_mean_interval_and_n_is_that_of_the_scores(
     for card in cards.values():
         for table in score_tables(card):
             at = {name.removeprefix("data-"): value for name, value in table.attributes.items()}
-            kinds = {id(cell): row.attributes["data-kind"] for row in table.all("tr", data_kind=None) for cell in row.children}
+            rows = {id(cell): row.attributes for row in table.all("tr", data_kind=None) for cell in row.children}
             for cell in table.all("td", data_metric=None):
                 said = cell.attributes
                 explainer = said["data-explainer"]
                 model = "" if explainer in (*NULLS, ORACLE) else at["model"]
-                place = (at["scenario"], at["at"], at["binarizer"], at["positive"], model)
-                key = (*place, explainer, kinds[id(cell)], said["data-metric"], at["truth"])
+                row = rows[id(cell)]
+                place = (at["scenario"], at["at"], row.get("data-binarizer", at["binarizer"]), at["positive"], model)
+                key = (*place, explainer, row["data-kind"], said["data-metric"], at["truth"])
                 mean, half, n = mean_of(values[key], at["subset"])
                 assert same(float(said["data-value"]), mean)
                 assert same(float(said["data-low"]), mean - half)

@@ -9,7 +9,8 @@ from tiny_network import NAME
 
 from miso_gen.data import PixelMean
 from miso_gen.errors import RecipeError
-from miso_gen.train import Experiment, experiment_files, load_experiment, smoke
+from miso_gen.recipe import experiment_files
+from miso_gen.train import Experiment, load_experiment, smoke
 
 TEXT = """schema: 1
 dataset: datasets/miso1/1.0.0

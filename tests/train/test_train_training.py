@@ -8,13 +8,16 @@ import sys
 from io import BytesIO
 from itertools import pairwise
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from building import small
 from PIL import Image
 from tiny_network import NAME
 
+from miso_gen.build import build
 from miso_gen.data import PatchDataset, PatchLoader, split_ids
 from miso_gen.errors import InputError, OutputError, UnknownNameError, WorkError
 from miso_gen.store import open_dataset
@@ -23,6 +26,10 @@ from miso_gen.train.feeding import items_of
 from miso_gen.train.progress import phases_of
 from miso_gen.train.starting import draw_model
 from miso_gen.train.tasks import tasks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 class Listener:
@@ -362,3 +369,22 @@ def test_folders_of_others_are_refused(plan, tmp_path):
 def test_a_training_has_one_phase_or_two(plan):
     (task,) = tasks_of(load_experiment(plan(two_phase={"epochs": 4})))
     assert [(phase.name, phase.epochs, phase.frozen) for phase in phases_of(task)] == [("head", 4, True), ("all", 2, False)]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "most", "count"), [("evp", 4, 4), ("evp", 5, 4), ("evp", 1, 2), ("evp", 99, 8), ("md", 3, 3)]
+)
+def test_some_images_are_tested_in_whole_groups(
+    scenario: str, most: int, count: int, plan: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """Pairs stay together; images without a pair, as those of md, count alone."""
+    build(small(scenarios=[scenario]), tmp_path, workers=1)
+    rest = {"dataset": str(tmp_path), "splits": {"share": 0.0, "most": most}}
+    (task,) = tasks_of(load_experiment(plan(rest)))
+    table = open_dataset(tmp_path).table.set_index("image_id")
+    assert len(task.ids["test"]) == count
+    assert list(task.ids["test"]) == [one for one in table.index if one in set(task.ids["test"])]
+    pairs = table.loc[list(task.ids["test"]), "pair"].dropna()
+    assert (pairs.value_counts() == 2).all()
+    every = tasks_of(load_experiment(plan({"dataset": str(tmp_path), "splits": {"share": 0.0}})))[0]
+    assert every.digest == task.digest  # weights are the same
