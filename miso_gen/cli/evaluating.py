@@ -144,10 +144,17 @@ def _said(results: Results) -> dict[str, object]:
 
 
 def _print_problems(results: Results, most: int = 20) -> None:
-    for line in results.problems[:most]:
+    from miso_gen.console import count
+    from miso_gen.errors import listing
+
+    missing = [line.partition(" ")[0] for line in results.problems if " has no map" in line]
+    others = [line for line in results.problems if " has no map" not in line]
+    for line in others[:most]:
         click.echo(f"warning: {line}", err=True)
-    if len(results.problems) > most:
-        click.echo(f"warning: and {len(results.problems) - most} more; the report lists them.", err=True)
+    if len(others) > most:
+        click.echo(f"warning: and {len(others) - most} more; the report lists them.", err=True)
+    if missing:
+        click.echo(f"warning: {count(len(missing), 'image')} without a map (has no map): {listing(missing, 5)}", err=True)
 
 
 def _print_means(results: Results) -> None:

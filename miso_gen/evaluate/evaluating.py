@@ -16,6 +16,7 @@ from miso_gen.evaluate.plan import ScorePlan, score_plan
 from miso_gen.evaluate.tables import Scored, score_run, with_facts
 from miso_gen.evaluate.truths import Truths
 from miso_gen.explain.experiment import entries_of
+from miso_gen.explain.jobs import plan_jobs
 from miso_gen.explain.stage import explain_experiment
 from miso_gen.report.results import CLASSIFICATION, SCORES, Results, Run
 from miso_gen.store import open_dataset
@@ -89,7 +90,7 @@ def evaluate(
     folder, watcher = Path(out), watcher or Silent()
     plan = score_plan(experiment.score)
     entries = entries_of(experiment)
-    tasks_of(experiment)  # complains before any work
+    plan_jobs(tasks_of(experiment), entries)  # complains before any work
     clock = _Clock()
     trained = train(experiment, folder / TRAINED, watcher=watcher)
     clock.stop("train")

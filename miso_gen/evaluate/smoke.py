@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from miso_gen.build import build
 from miso_gen.errors import InputError, RecipeError
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
     from miso_gen.train.loop import Watcher
 
 DATA: Final = "data"  #: folder of the small data set, in that of the evaluation
-_BATCH: Final = 4
+_BATCH: Final = 2
+_MODELS: Final = 2  #: networks, at most
 _IMAGES: Final = 4  #: test images
 
 
 def smoke(experiment: Experiment, out: str | Path, watcher: Watcher) -> Experiment:
     """Return the experiment on a small data set that is built here: one scenario, four test images, two steps of training.
+
+    Of its networks the first two are tried, of its explainers the first of each type.
 
     Args:
         experiment: What it is made of; its block ``smoke`` says of which recipe the data are.
@@ -40,7 +44,19 @@ def smoke(experiment: Experiment, out: str | Path, watcher: Watcher) -> Experime
     subset = None if train.subset is None else train.subset.model_copy(update={"patches": few, "images": few, "validation": few})
     train = train.model_copy(update={"subset": subset, "device": "cpu", "devices": 1, "precision": "fp32"})
     splits = small.splits.model_copy(update={"most": _IMAGES})
-    return small.model_copy(update={"dataset": str(folder), "scenarios": (scenario,), "train": train, "splits": splits})
+    changed: dict[str, Any] = {"dataset": str(folder), "scenarios": (scenario,), "train": train, "splits": splits}
+    changed |= {"models": small.models[:_MODELS], "explain": _different(small.explain)}
+    if experiment.smoke.patch_px is not None:
+        changed["patches"] = small.patches.model_copy(update={"size": experiment.smoke.patch_px})
+    return small.model_copy(update=changed)
+
+
+def _different(entries: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the first explainer of each type."""
+    found: dict[str, Any] = {}
+    for one in entries:
+        found.setdefault(str(one["type"] if isinstance(one, Mapping) else one), one)
+    return tuple(found.values())
 
 
 def _recipe(experiment: Experiment) -> tuple[Recipe, str]:

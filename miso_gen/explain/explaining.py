@@ -192,15 +192,26 @@ def resting(model: object) -> Iterator[None]:
 
 
 def _images(images: Any, model: Model) -> Tensor:
-    found = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    """Return images as the model takes them: a batch, of its number format, finite."""
+    if not callable(model):
+        raise InputError(f"model must be a network or a function, got {type(model).__name__}. Make one: create_model(...).")
+    try:
+        found = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    except TypeError:
+        raise InputError(f"images must be an array or a tensor of numbers, got {type(images).__name__}.") from None
     if found.ndim == 3:
         found = found[None]
     if found.ndim != 4 or not found.is_floating_point() or 0 in found.shape[1:]:
-        raise InputError(f"images must be floating, (B, C, H, W) with pixels, got {found.dtype}, {tuple(found.shape)}.")
+        raise InputError(
+            f"images must be floating, (B, C, H, W) with pixels, got {found.dtype}, {tuple(found.shape)}. Divide uint8 by 255."
+        )
     place = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
     if place is not None and place.device != found.device:
         raise InputError(f"images must be where the model is, {place.device}, got {found.device}. Move them.")
-    return found.detach()
+    if not bool(torch.isfinite(found).all()):
+        raise InputError("images must be finite, got nan or infinity in some. Look where they come from.")
+    found = found.detach() if place is None or not place.is_floating_point() else found.detach().to(place.dtype)
+    return found.clone() if found.is_inference() else found
 
 
 def _seeds(seed: int | Sequence[int], count: int) -> tuple[int, ...]:
@@ -215,11 +226,14 @@ def _targets(model: Model, images: Tensor, target: Any, batch: int) -> Tensor:
     """Return the class to explain of each image, (B,) int64 on their device."""
     with torch.no_grad():
         if target is None:
-            found = [model(images[start : start + batch]).argmax(1) for start in range(0, len(images), batch)]
+            found = [_logits(model, images[start : start + batch]).argmax(1) for start in range(0, len(images), batch)]
             return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64, device=images.device)
         offer = getattr(model, "offer", None)  # spares asking the model
-        classes = offer.num_classes if isinstance(offer, Offer) else model(images[:1]).shape[1] if len(images) else 0
-    goals = torch.as_tensor(target if isinstance(target, torch.Tensor) else np.asarray(target), device=images.device)
+        classes = offer.num_classes if isinstance(offer, Offer) else _logits(model, images[:1]).shape[1] if len(images) else 0
+    try:
+        goals = torch.as_tensor(target if isinstance(target, torch.Tensor) else np.asarray(target), device=images.device)
+    except TypeError:
+        raise InputError(f"target must be a whole number, or one for each image, got {target!r}.") from None
     if goals.is_floating_point() or goals.dtype == torch.bool or goals.ndim > 1:
         raise InputError(f"target must be a whole number, or one for each image, got {goals.dtype}, {tuple(goals.shape)}.")
     goals = goals.to(torch.int64)
@@ -229,3 +243,11 @@ def _targets(model: Model, images: Tensor, target: Any, batch: int) -> Tensor:
     if len(goals) and not 0 <= int(goals.min()) <= int(goals.max()) < classes:
         raise InputError(f"target must be from 0 to {classes - 1}, the classes of the model, got {sorted(set(goals.tolist()))}.")
     return goals
+
+
+def _logits(model: Model, images: Tensor) -> Tensor:
+    found = model(images)
+    if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != len(images):
+        what = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise InputError(f"model must return logits ({len(images)}, classes), got {what}. Wrap it in a function that does.")
+    return found

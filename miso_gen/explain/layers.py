@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
+from torch import nn
 
 from miso_gen.errors import InputError, UnknownNameError, listing
 from miso_gen.models import Offer
@@ -13,9 +14,12 @@ from miso_gen.models import Offer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from miso_gen.explain.interfaces import LayerName
+
+
+_STRETCH: Final = 4  #: how much longer than the image, for its width, what comes out of a layer may be
 
 
 class Tapped(NamedTuple):
@@ -60,7 +64,9 @@ def chosen_layers(model: nn.Module, layer: LayerName | Sequence[LayerName]) -> t
 
 def _offered(one: str | int, offered: tuple[str, ...], modules: dict[str, nn.Module]) -> list[str]:
     if not offered:
-        names = [name for name in modules if name]
+        names = [name for name, one in modules.items() if name and isinstance(one, nn.Conv2d)] or [
+            name for name in modules if name
+        ]
         raise InputError(
             f"layer must be the name of a module for a network that offers no feature layers, got {one!r}. "
             f"Name one, such as {names[-1]!r}."
@@ -126,7 +132,7 @@ def tapped(model: nn.Module, images: Tensor, layers: Sequence[str], score: Calla
 
     with torch.enable_grad(), hooked(model, layers, keep):
         found = score(model(images))
-        _check_all(layers, kept)
+        _check_all(layers, kept, images)
         gradients = torch.autograd.grad(found.sum(), [kept[name] for name in layers], allow_unused=True)
     return {
         name: Tapped(kept[name].detach(), torch.zeros_like(kept[name]) if gradient is None else gradient)
@@ -144,11 +150,18 @@ def activations(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dict
     kept: dict[str, Tensor] = {}
     with hooked(model, layers, lambda name, output: kept.update({name: output.clone()})):
         model(images)
-    _check_all(layers, kept)
+    _check_all(layers, kept, images)
     return {name: kept[name] for name in layers}
 
 
-def _check_all(layers: Sequence[str], kept: dict[str, Tensor]) -> None:
+def _check_all(layers: Sequence[str], kept: dict[str, Tensor], images: Tensor) -> None:
     missing = [name for name in layers if name not in kept]
     if missing:
         raise InputError(f"layer must be computed on the way to the logits, got {missing[0]!r}, which is not.")
+    for name in layers:
+        size, wanted = kept[name].shape[-2:], images.shape[-2:]
+        if max(size[0] * wanted[1], size[1] * wanted[0]) > _STRETCH * max(1, min(size[0] * wanted[1], size[1] * wanted[0])):
+            raise InputError(
+                f"layer must lie over the image, {tuple(wanted)}, got {tuple(size)} of {name!r}. "
+                "Channels may come last there: choose another layer."
+            )

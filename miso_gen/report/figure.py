@@ -86,14 +86,13 @@ def card_figure(results: Results, model: str, scenario: str, out_png: str | os.P
     canvas = FigureCanvasAgg(figure)
     name = f"{model or 'maps without a network'} on {scenario}"
     figure.suptitle(f"{name}  ·  {results.dataset.name} {results.dataset.version}", fontsize=12)
-    for place, axis in enumerate(figure.subplots(_ROWS, _COLUMNS).ravel()):
-        picture = grid.get(divmod(place, _COLUMNS))
+    for (row, column), picture in sorted(grid.items()):
+        axis = figure.add_subplot(_ROWS, _COLUMNS, row * _COLUMNS + column + 1)
         axis.set_axis_off()
-        if picture is not None:
-            axis.set_title(picture.title, fontsize=7.5)
-            axis.imshow(
-                picture.values, cmap=picture.colours, vmin=picture.low, vmax=picture.high, interpolation="nearest", aspect="equal"
-            )
+        axis.set_title(picture.title, fontsize=7.5)
+        axis.imshow(
+            picture.values, cmap=picture.colours, vmin=picture.low, vmax=picture.high, interpolation="nearest", aspect="equal"
+        )
     canvas.draw()
     data = _small_png(np.asarray(canvas.buffer_rgba())[..., :3])
     path = Path(out_png)

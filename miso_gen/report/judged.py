@@ -99,6 +99,8 @@ def place_for(
 ) -> Place:
     """Return the place of a metric: what is asked for, else where evidence is what tells the classes apart, and most is defined.
 
+    Places where no map of a network has a score on an image with evidence come last.
+
     Args:
         scores: Of :func:`judged`.
         metric: The metric.
@@ -114,17 +116,19 @@ def place_for(
     if mine.empty:
         raise UnknownNameError("metric", metric, sorted(scores["metric"].astype(str).unique()))
     known = mine.assign(known=mine["value"].notna().astype(int)).groupby(list(_PLACE))["known"].sum()
+    counts = mine["value"].notna() & mine["has_truth"] & mine["role"].isin(["explainer", "prediction"])
+    speaks = mine.assign(speaks=counts).groupby(list(_PLACE))["speaks"].any()
     asked = {"at": at, "binarizer": binarizer, "positive": positive}
     found = []
     for place, count in known.items():
         assert isinstance(place, tuple)
         fits = all(asked[name] in (None, value) for name, value in zip(_PLACE, place, strict=True))
         if fits:
-            found.append((-int(place[2]), -int(count), place[1] != "two-mean", str(place[1]), str(place[0])))
+            found.append((not speaks[place], -int(place[2]), -int(count), place[1] != "two-mean", str(place[1]), str(place[0])))
     if not found:
         said = ", ".join(f"{name} {value!r}" for name, value in asked.items() if value is not None)
         raise InputError(f"{metric} must be scored at the place asked for, got no scores with {said}. Leave some of it out.")
-    level, _, _, mask, where = min(found)
+    _, level, _, _, mask, where = min(found)
     return Place(where, mask, -level)
 
 

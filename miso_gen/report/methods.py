@@ -156,7 +156,6 @@ def methods(results: Results, model: str, scenario: str, scores: pd.DataFrame, i
     groups = _groups(results, model, scenario, scores)
     shared = _shared(groups)
     pairs = sorted(set(zip(scores["explainer"].astype(str), scores["kind"].astype(str), strict=True)), key=row_order)
-    names = list(dict.fromkeys(name for name, _ in pairs))
     explainers = []
     for name in dict.fromkeys(name for name, _ in pairs):
         kinds = tuple(kind for one, kind in pairs if one == name)
@@ -190,14 +189,18 @@ _Groups = dict[str, dict[str, "MapGroup"]]  #: explainer -> run -> its maps
 def _groups(results: Results, model: str, scenario: str, scores: pd.DataFrame) -> _Groups:
     """Return the groups of maps of a card; where its runs have none, as of a null explainer of another run, the first."""
     own = run_names(results, model, scenario, None)
+    names = sorted(set(scores["explainer"].astype(str)))
     found: _Groups = {}
+    others: _Groups = {}
     for store in (store for store in results.maps if isinstance(store, MapStore)):
-        held = {run: set(store.explainers(run)) for run in store.models()}
-        for name in sorted(set(scores["explainer"].astype(str))):
-            having = [run for run, names in held.items() if name in names]
-            for run in [run for run in having if run in own] or ([] if name in found else having[:1]):
-                found.setdefault(name, {}).setdefault(run, store.group(run, name))
-    return found
+        for run in store.models():
+            held = set(store.explainers(run))
+            for name in (name for name in names if name in held):
+                if run in own:
+                    found.setdefault(name, {}).setdefault(run, store.group(run, name))
+                elif name not in others:
+                    others[name] = {run: store.group(run, name)}
+    return {**others, **found}
 
 
 def _shared(groups: _Groups) -> dict[str, str]:

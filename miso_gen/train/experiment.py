@@ -80,6 +80,9 @@ class Smoke(Parameters):
     set: tuple[str, ...] = ()
     """Values of the recipe to override, ``key.path=value``."""
 
+    patch_px: PositiveInt | None = None
+    """Side of a patch, px; null: that of the experiment."""
+
 
 class Patches(Parameters):
     """How images are cut; see :func:`miso_gen.data.patch_table`."""

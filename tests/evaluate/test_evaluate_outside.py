@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from miso_gen.cli import main
@@ -113,3 +116,18 @@ def test_the_command_prints_means_and_writes_a_report(store: Path, maps: Path, t
     nothing = CliRunner().invoke(main, ["report", str(tmp_path)])
     assert nothing.exit_code == 2
     assert "Evaluate first" in nothing.output
+
+
+def test_the_script_of_the_docs_makes_maps_that_are_scored(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captum in twenty lines: its maps are those of the network's gradient, and all are scored."""
+    script = Path(__file__).parents[2] / "docs" / "own_maps.py"
+    monkeypatch.setattr(sys, "argv", [str(script), str(store), str(tmp_path / "captum"), "gsp"])
+    made = runpy.run_path(str(script))
+    data = open_dataset(store)
+    image_id = data.table.query("scenario == 'gsp' and split == 'test'")["image_id"].iloc[0]
+    image = torch.from_numpy(data[image_id].image[...] / 255).float()[None].requires_grad_()
+    label = int(data.table.set_index("image_id").at[image_id, "label"])
+    (gradient,) = torch.autograd.grad(made["model"](image)[0, label], image)
+    np.testing.assert_allclose(np.load(tmp_path / "captum" / f"{image_id}.npy"), gradient.abs().sum(1)[0], rtol=1e-5)
+    found = score_outside(store, tmp_path / "captum", tmp_path / "out", plan=METRICS)
+    assert (found.images, found.wanted, found.results.problems) == (8, 8, ())

@@ -72,6 +72,16 @@ def test_tables_sort_by_click_and_by_key(show: Callable[..., Page]) -> None:
     assert lower.get_attribute("aria-sort") == "ascending"  # the best first: lower is better
 
 
+def test_cards_and_tables_of_the_index_sort(show: Callable[..., Page]) -> None:
+    page = show("index.html")
+    for table, place in (("table.cards", 5), ("table[data-table=comparison-f-beta-grid]", 2)):
+        page.locator(f"{table} thead th").nth(place).locator("button").click()
+        values = [float(value) for value in column(page, table, place)]
+        assert len(values) > 1
+        assert values == sorted(values, reverse=True)
+    assert page.locator("table[data-table=comparison-f-beta-grid] tbody").nth(1).locator("tr").count() > 1  # these stay apart
+
+
 def test_undefined_scores_come_last(show: Callable[..., Page]) -> None:
     page = show()
     page.eval_on_selector("table.scores.answers tbody tr:first-child td", "cell => { cell.dataset.value = 'nan'; }")

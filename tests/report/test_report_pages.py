@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import CELL
 from page_parser import Node, parse
 
 from miso_gen.errors import InputError, OutputError, UnknownNameError
-from miso_gen.report.pages import LIMIT, write_report
+from miso_gen.report import pages as pages_module
+from miso_gen.report.card import make_card
+from miso_gen.report.pages import INDEX_LIMIT, LIMIT, write_report
 from miso_gen.report.results import NULLS, ORACLE
+from miso_gen.store.map_group import MapGroup
+from miso_gen.store.maps import MapStore
 
 if TYPE_CHECKING:
     from conftest import Written
@@ -116,6 +121,7 @@ def test_every_score_of_images_with_evidence_is_on_a_page(written: Written, card
             if table.attributes["data-truth"] == "with":
                 place = [table.attributes[f"data-{name}"] for name in columns[:3]]
                 for row in table.all("tr", data_kind=None):
+                    place[1] = row.attributes.get("data-binarizer", table.attributes["data-binarizer"])
                     for cell in row.all("td", data_metric=None):
                         said = cell.attributes
                         found.add((*place, said["data-explainer"], row.attributes["data-kind"], said["data-metric"]))
@@ -196,6 +202,18 @@ def test_classification_is_that_of_the_table(written: Written, cards: dict[str, 
         assert levels == sorted(levels, reverse=True)  # patches, then images
 
 
+def test_masks_stand_beside_those_of_every_binariser(cards: dict[str, Node]) -> None:
+    for card in cards.values():
+        for table in (table for table in score_tables(card) if table.attributes["data-at"] == "grid"):
+            rows = {row.all("th")[0].attributes["data-value"]: row for row in table.all("tr", data_kind=None)}
+            if table.attributes["data-binarizer"] == "":
+                assert "ppm" not in rows  # only metrics that take maps
+                continue
+            said = rows["ppm"].all("th")[0].text
+            assert (said, rows["ppm"].attributes["data-binarizer"]) == ("ppm prediction of patches, a mask already", "")
+            assert not any("a mask already" in row.text for name, row in rows.items() if name != "ppm")
+
+
 def test_spread_and_headline_say_what_the_scores_say(written: Written, cards: dict[str, Node]) -> None:
     scores = written.results.scores
     card = cards["vgg-att-gsp"]
@@ -220,7 +238,8 @@ def test_spread_and_headline_say_what_the_scores_say(written: Written, cards: di
         "null": max(means[name] for name in ("random", "center", "input")),
         "oracle": means["oracle"],
     }
-    assert {name: round(value, 5) for name, value in told.items()} == {name: round(value, 5) for name, value in wanted.items()}
+    assert told.keys() == wanted.keys()
+    assert all(same(told[name], value) for name, value in wanted.items())
 
 
 def test_examples_are_best_median_and_worst(written: Written, cards: dict[str, Node]) -> None:
@@ -276,6 +295,124 @@ def test_index_links_every_card(written: Written) -> None:
     assert [path.name for path in written.report.cards] == [
         "tiny-one-evp.html", "tiny-one-gsp.html", "vgg-att-evp.html", "vgg-att-gsp.html",
     ]  # fmt: skip
+
+
+def test_index_has_the_facts_of_every_card(written: Written, cards: dict[str, Node]) -> None:
+    root = parse(written.report.index.read_text("utf-8"))
+    [table] = root.all("table", class_="scores cards")
+    heads = [node.text for node in table.all("th", scope="col")]
+    assert heads == [
+        "card", "evidence", "images", "patch AUROC", "best explainer", "score", "best null", "oracle", "chance to truth",
+    ]  # fmt: skip
+    rows = table.all("tr", data_model=None)
+    assert len(rows) == len(cards) == 4
+    numbers = written.results.classification
+    for row, card in zip(rows, cards.values(), strict=True):
+        at = row.attributes
+        facts = {cell.attributes["data-fact"]: cell.attributes["data-value"] for cell in row.all("td", data_fact=None)}
+        mine = numbers[(numbers["model"] == at["data-model"]) & (numbers["scenario"] == at["data-scenario"])]
+        mine = mine[(mine["level"] == "patch") & (mine["metric"] == "auroc")]
+        assert same(float(facts["patch AUROC"]), float(mine["value"].mean()))
+        told = {
+            node.attributes["data-headline"]: node.attributes["data-value"] for node in card.all("strong", data_headline=None)
+        }
+        assert (facts["score"], facts["null"], facts["oracle"]) == (told["mean"], told["null"], told["oracle"])
+        mean, null, oracle = (float(facts[name]) for name in ("score", "null", "oracle"))
+        assert float(facts["share"]) == pytest.approx((mean - null) / (oracle - null), rel=1e-4)
+
+
+def test_index_has_every_table_and_links_its_files(written: Written) -> None:
+    page = written.report.index.read_text("utf-8")
+    root = parse(page)
+    names = {path.stem for path in written.report.tables}
+    assert {node.attributes["id"] for node in root.all("h3") if "id" in node.attributes} == {f"table-{name}" for name in names}
+    assert {table.attributes["data-table"] for table in root.all("table", data_table=None)} == names
+    assert {"comparison-f-beta-grid", "comparison-f-beta-pixel", "ranking-grid", "wins-f-beta-grid", "miso-1-ppm"} <= names
+    links = {node.attributes["href"] for node in root.all("a") if node.attributes["href"].startswith("tables/")}
+    assert links == {path.relative_to(written.folder).as_posix() for path in written.report.tables}
+    assert len(page.encode()) < INDEX_LIMIT
+
+
+def test_tables_that_are_too_large_are_links(results: Results, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages_module, "INDEX_LIMIT", 40_000)
+    few = dataclasses.replace(results, scores=few_scores(results), maps=[])
+    report = write_report(few, tmp_path)
+    root = parse(report.index.read_text("utf-8"))
+    shown = root.all("table", data_table=None)
+    assert {table.attributes["data-table"] for table in shown} == {path.stem for path in report.tables}
+    rows = [len(table.all("td")) for table in shown]
+    large = ["This table is too large for this page." in table.text for table in shown]
+    assert large == [not count for count in rows]
+    assert any(large)
+    assert len([node for node in root.all("a") if node.attributes["href"].startswith("tables/")]) == len(report.tables)
+
+
+def test_cards_link_their_figures(written: Written, cards: dict[str, Node]) -> None:
+    assert [path.stem for path in written.report.figures] == list(cards)
+    for path, card in zip(written.report.figures, cards.values(), strict=True):
+        assert path.name in {node.attributes["href"] for node in card.all("a")}
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_card_without_images_of_class_1_has_no_figure(results: Results, tmp_path: Any) -> None:
+    few = few_scores(results)
+    zeros = dataclasses.replace(results, scores=few[few["label"] == 0], classification=results.classification.iloc[:0], maps=[])
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "vgg-att-gsp.png").write_bytes(b"of an earlier report")
+    report = write_report(zeros, tmp_path)
+    [path] = report.cards
+    assert report.figures == ()
+    assert [it.name for it in path.parent.iterdir()] == ["vgg-att-gsp.html"]
+    assert "PNG" not in path.read_text("utf-8")
+
+
+def test_methods_say_what_differs_and_hide_nothing(written: Written, cards: dict[str, Node]) -> None:
+    card = cards["vgg-att-gsp"]
+    rows = {row.attributes["data-method"]: row for row in card.all("tr", data_method=None)}
+    assert list(rows) == ["ppm", "gradcam", "saliency", "center", "input", "random", "oracle"]
+    cells = {name: [cell.text for cell in row.children] for name, row in rows.items()}
+    assert cells["saliency"] == ["saliency", "saliency", "channels max", "ssm", "16 px"]  # scale is none by default
+    assert cells["gradcam"] == ["gradcam", "gradcam", "as by default", "pixel", "–"]
+    assert cells["random"] == ["random noise", "unknown", "unknown", "patch, pixel", "–"]
+    [every] = [table for table in card.all("table", class_="facts wide") if "Every parameter" in table.text]
+    assert "channels max" in every.text
+    assert "scale none" in every.text  # of gradcam, whose maps say so
+    networks = [node for node in card.all("details") if node.all("summary")[0].text.startswith("Network")]
+    assert [node.all("summary")[0].text for node in networks] == [
+        f"Network gsp-vgg-att-{seed}: how it was trained" for seed in (0, 1)
+    ]
+    for seed, node in enumerate(networks):
+        main = [[cell.text for cell in row.children] for row in node.all("tr")][1:]
+        assert main == [
+            ["seed", str(seed)],
+            ["parameters", "12345"],
+            ["epochs", "3"],
+            ["device", "a <device>"],
+            ["seconds", "4.5"],
+        ]
+        assert "versions.torch 2.0" in node.text
+
+
+def test_methods_are_of_the_maps_of_the_card(results: Results, tmp_path: Any) -> None:
+    """Predictions of each network lie in a store of their own."""
+    dataset = results.dataset
+    facts = {"name": dataset.name, "version": dataset.version, "root_digest": dataset.root_digest}
+    stores = []
+    for scenario in ("evp", "gsp"):
+        store = MapStore.create(tmp_path / scenario, dataset=facts)
+        for seed in (0, 1):
+            more = {"run": f"{scenario}-{seed}", "shift": "half"}
+            store.add_group(MapGroup(f"{scenario}-vgg-att-{seed}", "ppm", {"type": "ppm"}, "ppm", "grid", CELL, facts=more))
+        store.add_group(MapGroup(f"{scenario}-tiny-0", "random", {"type": "random"}, "ssm", "grid", CELL))
+        stores.append(store)
+    found = make_card(dataclasses.replace(results, maps=stores), "vgg-att", "gsp").methods
+    methods = {method.name: method for method in found.explainers}
+    assert [(fact.name, fact.value) for fact in methods["ppm"].all] == [
+        ("type", "ppm"),
+        ("maps.run (gsp-vgg-att-0)", "gsp-0"), ("maps.shift (gsp-vgg-att-0)", "half"),
+        ("maps.run (gsp-vgg-att-1)", "gsp-1"), ("maps.shift (gsp-vgg-att-1)", "half"),
+    ]  # fmt: skip
+    assert (methods["random"].type, methods["random"].cell) == ("random", "16 px")  # of another run: it knows no network
 
 
 def test_words_are_there_and_markup_is_text(cards: dict[str, Node]) -> None:
