@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,13 +42,14 @@ def write_results(folder: Path, results: Results, dataset: str, maps: Sequence[s
     Args:
         folder: Where the tables are.
         results: What is written.
-        dataset: How the data set is found again.
+        dataset: How the data set is found again; a path is kept relative to the folder.
         maps: Where the maps are; places within the folder are kept relative to it.
     """
     places = [_relative(Path(place), folder) for place in maps]
     plain: dict[str, Any] = {name: getattr(results, name) for name in _PLAIN}
     runs = [asdict(run) for run in results.runs]
-    write_json(folder / RESULTS_FILE, {"format": _FORMAT, "dataset": dataset, "maps": places, "runs": runs, **plain})
+    data = os.path.relpath(dataset, folder) if Path(dataset).exists() else dataset
+    write_json(folder / RESULTS_FILE, {"format": _FORMAT, "dataset": data, "maps": places, "runs": runs, **plain})
 
 
 def read_results(folder: str | Path) -> Results:
@@ -68,7 +70,7 @@ def read_results(folder: str | Path) -> Results:
     return Results(
         scores=pd.read_parquet(place / SCORES_FILE),
         classification=pd.read_parquet(place / CLASSIFICATION_FILE),
-        dataset=open_dataset(said["dataset"]),
+        dataset=open_dataset(str(place / said["dataset"]) if (place / said["dataset"]).exists() else said["dataset"]),
         maps=[open_maps(place / one) for one in said["maps"]],
         runs=[Run(**run) for run in said["runs"]],
         **{name: said[name] for name in _PLAIN},

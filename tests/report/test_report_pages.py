@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CELL
 from page_parser import Node, parse
 
 from miso_gen.errors import InputError, OutputError, UnknownNameError
@@ -402,8 +401,8 @@ def test_methods_are_of_the_maps_of_the_card(results: Results, tmp_path: Any) ->
         store = MapStore.create(tmp_path / scenario, dataset=facts)
         for seed in (0, 1):
             more = {"run": f"{scenario}-{seed}", "shift": "half"}
-            store.add_group(MapGroup(f"{scenario}-vgg-att-{seed}", "ppm", {"type": "ppm"}, "ppm", "grid", CELL, facts=more))
-        store.add_group(MapGroup(f"{scenario}-tiny-0", "random", {"type": "random"}, "ssm", "grid", CELL))
+            store.add_group(MapGroup(f"{scenario}-vgg-att-{seed}", "ppm", {"type": "ppm"}, "ppm", "grid", 16, facts=more))
+        store.add_group(MapGroup(f"{scenario}-tiny-0", "random", {"type": "random"}, "ssm", "grid", 16))
         stores.append(store)
     found = make_card(dataclasses.replace(results, maps=stores), "vgg-att", "gsp").methods
     methods = {method.name: method for method in found.explainers}
