@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 
 import pytest
@@ -11,10 +12,12 @@ from miso_gen.errors import MissingExtraError
 from miso_gen.lazy import lazy_names
 
 
-@pytest.mark.parametrize("room", ["data", "metrics", "models", "store"])
+@pytest.mark.parametrize("room", ["data", "explain", "metrics", "models", "report", "store", "train"])
 def test_every_name_of_a_room_is_there(room):
     package = importlib.import_module(f"miso_gen.{room}")
     assert dir(package) == sorted(package.__all__)
+    modules = {one.name for one in pkgutil.iter_modules(package.__path__)}
+    assert not modules & set(package.__all__)  # a module hides the name once it is imported
     for name in package.__all__:
         assert getattr(package, name) is not None
     with pytest.raises(AttributeError, match=f"module 'miso_gen.{room}' has no attribute 'nothing'"):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from miso_gen.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from miso_gen.explain.calling import Explanation, explain, explained, explaining
     from miso_gen.explain.experiment import check_explain, entries_of
-    from miso_gen.explain.explaining import Explanation, explain, explained, explaining
     from miso_gen.explain.interfaces import EXPLAINERS, Explainer, LayerExplainer, PixelExplainer, Subject
     from miso_gen.explain.sanity import sanity_study
     from miso_gen.explain.stage import ExplainResult, explain_experiment
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "experiment": ("check_explain", "entries_of"),
-    "explaining": ("Explanation", "explain", "explained", "explaining"),
+    "calling": ("Explanation", "explain", "explained", "explaining"),
     "interfaces": ("EXPLAINERS", "Explainer", "LayerExplainer", "PixelExplainer", "Subject"),
     "sanity": ("sanity_study",),
     "stage": ("ExplainResult", "explain_experiment"),

@@ -12,7 +12,7 @@ from miso_gen.data import PatchDataset
 from miso_gen.data.items import labels_of
 from miso_gen.data.legacy import legacy_overlay
 from miso_gen.data.stitching import stitch
-from miso_gen.explain.explaining import maps_of
+from miso_gen.explain.calling import maps_of
 from miso_gen.explain.interfaces import Subject
 from miso_gen.explain.pooling import resized
 from miso_gen.explain.scaling import scaled
@@ -44,7 +44,7 @@ class Network:
 
     Args:
         task: What was trained.
-        model: The network, at rest; see :func:`~miso_gen.explain.explaining.resting`.
+        model: The network, at rest; see :func:`~miso_gen.explain.calling.resting`.
         device: Where it is.
         ids: The images.
     """

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from miso_gen.errors import InputError, UnknownNameError, listing
+from miso_gen.explain.calling import explaining, maps_of, resting
 from miso_gen.explain.channels import ChannelExplainer
 from miso_gen.explain.experiment import Entry, entries_of
-from miso_gen.explain.explaining import explaining, maps_of, resting
 from miso_gen.explain.interfaces import Explainer, Subject
 from miso_gen.explain.jobs import plan_jobs
 from miso_gen.explain.layers import feature_layers

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from miso_gen.errors import InputError
+from miso_gen.explain.calling import resting
 from miso_gen.explain.experiment import entries_of
-from miso_gen.explain.explaining import resting
 from miso_gen.explain.jobs import Form, Job, forms_of, plan_jobs, weights_digest
 from miso_gen.explain.network import Network
 from miso_gen.explain.rescaling import finish_scaled

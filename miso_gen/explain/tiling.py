@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from miso_gen.errors import InputError, listing
-from miso_gen.explain.explaining import Chosen, explainer_of, maps_of, resting
+from miso_gen.explain.calling import Chosen, explainer_of, maps_of, resting
 from miso_gen.explain.interfaces import PixelExplainer, Subject
 from miso_gen.explain.layers import chosen_layers, hooked
 from miso_gen.explain.receptive import field_of

@@ -13,7 +13,7 @@ import torch
 
 from miso_gen.data import patch_table
 from miso_gen.data.stitching import cells_of, positive_cells
-from miso_gen.explain.explaining import maps_of
+from miso_gen.explain.calling import maps_of
 from miso_gen.explain.interfaces import Subject
 from miso_gen.train.feeding import as_images
 

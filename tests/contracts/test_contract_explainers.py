@@ -18,7 +18,7 @@ from explaining import Averaged, Net, linear, random
 from torch import Tensor, nn
 
 from miso_gen.errors import InputError
-from miso_gen.explain.explaining import explained, explainer_of, explaining
+from miso_gen.explain.calling import explained, explainer_of, explaining
 from miso_gen.explain.interfaces import EXPLAINERS, Explainer, Family, LayerExplainer, Need, PixelExplainer
 
 NAMES = EXPLAINERS.names()

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from miso_gen.errors import InputError, RecipeError, UnknownNameError
+from miso_gen.explain.calling import explain, explainer_of, resting
 from miso_gen.explain.channels import ChannelExplainer
-from miso_gen.explain.explaining import explain, explainer_of, resting
 from miso_gen.explain.interfaces import Subject
 from miso_gen.explain.pooling import resized
 from miso_gen.metrics.interfaces import MODEL_METRICS, Explained

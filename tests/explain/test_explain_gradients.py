@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # torch's own habit
 
 from miso_gen.errors import InputError, RecipeError
+from miso_gen.explain.calling import explain, explained, explainer_of, resting
 from miso_gen.explain.drawing import generators, normals, uniforms
-from miso_gen.explain.explaining import explain, explained, explainer_of, resting
 from miso_gen.explain.interfaces import PixelExplainer, Subject
 from miso_gen.explain.multipliers import deeplift
 from miso_gen.explain.rewiring import rewired

@@ -11,7 +11,7 @@ from explaining import Net, OneMap, random
 from torch import Tensor
 
 from miso_gen.errors import InputError, UnknownNameError
-from miso_gen.explain.explaining import explain, explained
+from miso_gen.explain.calling import explain, explained
 from miso_gen.models import create_model
 from miso_gen.models.interfaces import MODELS
 

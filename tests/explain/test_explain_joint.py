@@ -14,8 +14,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from miso_gen.errors import InputError, RecipeError, UnknownNameError
+from miso_gen.explain.calling import explain, explained, explainer_of
 from miso_gen.explain.explainers.joint import quantiles
-from miso_gen.explain.explaining import explain, explained, explainer_of
 from miso_gen.explain.pooling import resized
 
 ROWS, COLS = 12, 10

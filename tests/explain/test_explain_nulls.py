@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from miso_gen.errors import InputError, RecipeError
-from miso_gen.explain.explaining import explain, explained
+from miso_gen.explain.calling import explain, explained
 
 IMAGES = random(2, 3, 7, 10, seed=3)
 

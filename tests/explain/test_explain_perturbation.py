@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from miso_gen.errors import RecipeError
-from miso_gen.explain.explaining import explain, explained, explainer_of
+from miso_gen.explain.calling import explain, explained, explainer_of
 from miso_gen.explain.segmenting import Grid, Slic
 from miso_gen.rng import Stream
 

@@ -10,10 +10,10 @@ from explaining import Net, random
 from torch import Tensor, nn
 
 from miso_gen.errors import InputError, RecipeError
+from miso_gen.explain.calling import explain, explainer_of, resting
 from miso_gen.explain.channels import ChannelExplainer
 from miso_gen.explain.explainers.relevance_cam import RelevanceCAM
 from miso_gen.explain.explainers.xrelevance_cam import XRelevanceCAM
-from miso_gen.explain.explaining import explain, explainer_of, resting
 from miso_gen.explain.interfaces import Subject
 from miso_gen.explain.relevance import Relevant, relevance_of_layers, relevance_of_pixels
 from miso_gen.explain.relevance_rules import rules_of

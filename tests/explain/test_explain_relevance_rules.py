@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.overrides import _get_current_function_mode_stack
 
 from miso_gen.errors import InputError
-from miso_gen.explain.explaining import resting
+from miso_gen.explain.calling import resting
 from miso_gen.explain.relevance import relevance_of_layers, relevance_of_pixels
 from miso_gen.explain.relevance_rules import Layer, alpha1_beta0, box, divided, rules_of, shares
 from miso_gen.explain.relevance_starts import start_of

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from miso_gen.explain.explaining import maps_of
+from miso_gen.explain.calling import maps_of
 from miso_gen.explain.interfaces import EXPLAINERS, Explainer, Family, Subject
 from miso_gen.explain.pooling import resized
 from miso_gen.explain.scaling import scaled
