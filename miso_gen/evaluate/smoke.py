@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from miso_gen.build import build
-from miso_gen.errors import InputError, RecipeError
+from miso_gen.errors import InputError, RecipeError, WorkError
 from miso_gen.recipe import Recipe, load_recipe
 from miso_gen.train.experiment import smoke as small_training
 
@@ -33,11 +33,15 @@ def smoke(experiment: Experiment, out: str | Path, watcher: Watcher) -> Experime
 
     Raises:
         InputError: Nobody says of which recipe the data are.
+        WorkError: An image can't be built.
     """
     recipe, scenario = _recipe(experiment)
     folder = Path(out) / DATA
     watcher.say(f"a small data set, {recipe.name}: {folder}")
-    build(recipe, folder, workers=1)
+    failures = build(recipe, folder, workers=1).failures
+    if failures:
+        first = f"{failures[0].image_id}: {failures[0].reason}"
+        raise WorkError(f"{folder} must be built, got {len(failures)} images that failed; {first}. Change the block smoke.")
     small = small_training(experiment)
     train = small.train.model_copy(update={"batch": min(_BATCH, small.train.batch), "accumulate": 1})
     few = 2 * train.batch

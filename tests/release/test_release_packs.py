@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import shutil
 import struct
 import warnings
@@ -344,7 +345,7 @@ def unsafe(tree: ast.AST) -> Iterator[str]:
             yield f"{node.lineno}: {called}"
         if called.endswith(("torch.load", "torch.hub.load")) and options.get("weights_only") != "True":
             yield f"{node.lineno}: {called}"
-        if called in ("yaml.load", "yaml.load_all") and "Safe" not in options.get("Loader", ""):
+        if called in ("yaml.load", "yaml.load_all") and not re.search("Safe|yaml.Base", options.get("Loader", "")):
             yield f"{node.lineno}: {called}"
         if called in ("yaml.unsafe_load", "yaml.full_load", "yaml.unsafe_load_all", "yaml.full_load_all"):
             yield f"{node.lineno}: {called}"

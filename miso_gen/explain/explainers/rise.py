@@ -34,7 +34,7 @@ class Rise(Explainer):
 
     family: ClassVar[Family] = "perturbation"
     source: ClassVar[str] = "Petsiuk et al. 2018"
-    signed: ClassVar[bool] = False
+    signed: ClassVar[bool] = True
 
     masks: PositiveInt = 4000
     """Masks, N; the paper took 4000 for VGG-16 and 8000 for ResNet-50."""
@@ -50,6 +50,11 @@ class Rise(Explainer):
 
     output: Output = "softmax"
     """What of the logits is the score: the probability that ``softmax`` or ``sigmoid`` makes of it, or the ``logit`` itself."""
+
+    @property
+    def is_signed(self) -> bool:
+        """See :attr:`Explainer.is_signed`: shares of classes are never negative, logits may be."""
+        return super().is_signed and self.output == "logit"
 
     def maps(self, subject: Subject) -> Tensor:
         """See :meth:`Explainer.maps`."""
