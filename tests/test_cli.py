@@ -494,3 +494,28 @@ def test_an_unexpected_error_is_not_hidden(monkeypatch):
     """A traceback is for our mistakes, not for the user's."""
     monkeypatch.setattr("miso_gen.catalogue.catalogue", lambda kind: 1 / 0)
     assert isinstance(CliRunner().invoke(main, ["list"]).exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate miso1-mini --smoke",
+        "explain miso1-mini",
+        "predict runs",
+        "report runs",
+        "sanity miso1-mini --study axioms",
+        "score --dataset a --maps b",
+        "train miso1-mini",
+    ],
+)
+def test_commands_about_networks_name_the_extra_that_they_need(command, tmp_path):
+    code = "import sys; sys.modules['torch'] = None; from miso_gen.cli import main; main()"
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "run.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split()], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "needs the package 'torch'" in done.stderr
+    assert "pip install 'miso-gen[eval]'" in done.stderr
+    assert "Traceback" not in done.stderr

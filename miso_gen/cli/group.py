@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from miso_gen import __version__
-from miso_gen.errors import MisoGenError, MisoGenWarning, OutputError
+from miso_gen.errors import MisoGenError, MisoGenWarning, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,25 @@ SET = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Override a value of the recipe, e.g. --set seed=7. May be repeated.",
+)
+#: Packages that the extra eval brings; commands about networks import them when they are called.
+_EVAL = frozenset(
+    [
+        "torch",
+        "torchvision",
+        "torchmetrics",
+        "lightning",
+        "timm",
+        "segmentation_models_pytorch",
+        "safetensors",
+        "scipy",
+        "zennit",
+        "lime",
+        "skimage",
+        "sklearn",
+        "matplotlib",
+        "jinja2",
+    ]
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -54,6 +73,13 @@ class _Commands(click.Group):
         except MisoGenError as error:
             click.echo(f"error: {error}", err=True)
             context.exit(error.exit_code)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing not in _EVAL:
+                raise
+            what = f"miso-gen {context.invoked_subcommand or ''}".strip()
+            click.echo(f"error: {MissingExtraError(missing, 'eval', what)}", err=True)
+            context.exit(MissingExtraError.exit_code)
         except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
             click.echo(f"error: {error.filename or 'file'}: {error.strerror}. Choose another place.", err=True)
             context.exit(2)
