@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: What a map is: ``pixel`` of pixel attributions, ``ssm`` of super-pixels or segments, ``sam`` of layers' activations, ``ppm``
-#: and ``pcm`` of predictions of patches, ``heatmap`` of the network itself, ``patch`` any other of patches.
+#: What a map is: ``pixel`` of pixels or of a layer; ``ssm`` and ``sam`` stitched of the scores of patches, by saliency (or any
+#: other relevance) and by attention; ``ppm`` and ``pcm`` of predictions of patches; ``heatmap`` of the network itself, a map for
+#: each class; ``patch`` any other of patches.
 MapKind: TypeAlias = Literal["pixel", "ssm", "sam", "ppm", "pcm", "heatmap", "patch"]
 
 MapPlace: TypeAlias = Literal["pixel", "grid"]  #: a value for each pixel, or for each cell
