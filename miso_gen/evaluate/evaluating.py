@@ -52,7 +52,7 @@ class Evaluation:
         results: What the report is made of.
         report: The page to open.
         seconds: Time by stage: train, predict, explain, score, report.
-        cached: What was there already, by stage: networks, predictions, groups of maps, groups of scores.
+        cached: What was there already: ``networks``, ``predictions`` of networks, groups of ``scores``.
     """
 
     folder: Path
@@ -138,12 +138,13 @@ def score_stage(
     for run, one in zip(runs, trained, strict=True):
         ids = one.task.ids["test"]
         patches = experiment.patches if one.task.reads != "image" else None
-        truths = Truths(dataset, ids, patches)
+        bit = 1 if one.task.several else None
+        truths = Truths(dataset, ids, patches, bit)
         stores = _stores(folder, one)
         scored = score_run(stores, run, names, truths, plan, folder / SCORED, watcher)
         images, parts = _predictions(one)
         if len(scored.table):
-            tables.append(with_facts(scored.table, dataset.table, facts, _decided(images), 1 if one.task.several else None))
+            tables.append(with_facts(scored.table, dataset.table, facts, _decided(images), bit))
         where = {**facts, "scenario": run.scenario, "split": experiment.splits.test, "model": run.model, "seed": run.seed}
         classes.append(classification(images, parts, where))
         everything.problems += scored.problems

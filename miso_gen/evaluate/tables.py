@@ -172,6 +172,7 @@ def _digest(group: MapGroup, maps: Sequence[Mapping[str, Any]], truths: Truths, 
         "metrics": {name: type(one).revision for name, one in plan.chosen.items()},
         "known": list(METRICS.names()) if plan.metrics in ("all", "legacy") else [],
         "positive_class": positive_class,
+        "bit": truths.bit,
     }
     return blake3.blake3(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -40,10 +40,11 @@ class Truths:
         dataset: The images.
         ids: Those asked for.
         patches: How they are cut, for maps of cells; None: there are no such maps.
+        bit: Where images are of several classes at once: the class that is asked for; labels are then 0 or 1.
     """
 
-    def __init__(self, dataset: Dataset, ids: Sequence[str], patches: Patches | None) -> None:
-        self.dataset, self.ids, self.patches = dataset, tuple(ids), patches
+    def __init__(self, dataset: Dataset, ids: Sequence[str], patches: Patches | None, bit: int | None = None) -> None:
+        self.dataset, self.ids, self.patches, self.bit = dataset, tuple(ids), patches, bit
         self._tables: dict[int, PatchTable] = {}
         table = dataset.table
         self._sizes = dict(
@@ -85,8 +86,9 @@ class Truths:
         return height // px, width // px
 
     def label(self, image_id: str) -> int:
-        """Return the class of an image."""
-        return int(self._labels[image_id])
+        """Return the class of an image; of several at once, whether it is of the one asked for, 0 or 1."""
+        label = int(self._labels[image_id])
+        return label if self.bit is None else label >> self.bit & 1
 
     def cell_px(self) -> int | None:
         """Return the side of a cell, px; None: there are none."""

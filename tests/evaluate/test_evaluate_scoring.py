@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from miso_gen.errors import RecipeError
 from miso_gen.evaluate.plan import ScorePlan, score_plan
 from miso_gen.evaluate.scoring import in_batches, scores_of_maps
-from miso_gen.evaluate.truths import Truth
+from miso_gen.evaluate.truths import Truth, Truths
 from miso_gen.metrics import METRICS, score
+from miso_gen.store import open_dataset
 
 RANDOM = np.random.default_rng(5)
 LEVELS = RANDOM.integers(0, 3, (3, 12, 10)).astype(np.uint8)
@@ -134,3 +136,14 @@ def test_batches_have_one_size_and_no_more_than_fits() -> None:
     sizes = [(10, 10), (20, 20), (10, 10), (10, 10), (20, 20)]
     assert in_batches(sizes, 200) == [[0, 2], [3], [1], [4]]
     assert in_batches([]) == []
+
+
+def test_labels_of_several_classes_are_the_bit_asked_for(store: Path) -> None:
+    data = open_dataset(store)
+    first = data.table["image_id"].iloc[0]
+    label = int(data.table["label"].iloc[0])
+    assert Truths(data, [first], None).label(first) == label
+    for bits in range(8):
+        one = Truths(data, [first], None, bit=1)
+        one._labels[first] = bits
+        assert one.label(first) == (1 if bits in (2, 3, 6, 7) else 0)
